@@ -1,0 +1,47 @@
+"""The errors a step can end with. Each message says what, where, and what to do.
+
+    CommonError            1   anything below; `step.run_main` prints it and exits with its code
+      BadInput             1   a file or row is not what was expected
+        BadRow             1   one row of a file; a step told `--on_bad_row skip` sets it aside instead
+      OutputInUse          1   another run is writing this output
+      ServerDown          75   no server answered for too long; everything is kept, run again to go on
+      ServerRefused        1   the server will not serve this run at all: key, model name, address
+    Reject                     not an end: this row, or this answer, will not do, and why
+"""
+
+
+class CommonError(Exception):
+    exit_code = 1
+
+
+class BadInput(CommonError):
+    pass
+
+
+class BadRow(BadInput):
+    """Row `index` of `path` (counted from 0, bad rows included) is unusable; `raw` is its text, cut to a page."""
+
+    def __init__(self, path: str, index: int, problem: str, raw: str = "", line: int | None = None) -> None:
+        self.path, self.index, self.problem, self.raw, self.line = path, index, problem, raw, line
+        place = f"{path}, row {index}" if line is None else f"{path}, line {line} (row {index})"
+        super().__init__(f"{place}: {problem}")
+
+
+class OutputInUse(CommonError):
+    pass
+
+
+class ServerDown(CommonError):
+    exit_code = 75  # EX_TEMPFAIL: the same command goes on
+
+
+class ServerRefused(CommonError):
+    pass
+
+
+class Reject(Exception):
+    """Raised by a step's own functions: this row or answer is not good, because `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
