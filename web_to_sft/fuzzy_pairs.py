@@ -156,7 +156,9 @@ class Index:
         self, questions: Sequence[str], solutions: Sequence[str], strict: bool = False, check_answers: bool = False
     ) -> None:
         self.questions, self.solutions, self.strict = questions, solutions, strict
-        usable = [i for i in range(len(questions)) if not strict or questions[i] and (solutions[i] or not check_answers)]
+        usable = [
+            i for i in range(len(questions)) if not strict or questions[i] and (solutions[i] or not check_answers)
+        ]
         # Going backwards, the lowest index of equal questions, or of equal rows, is the one that stays.
         self.first_equal = {} if check_answers else {questions[i]: i for i in reversed(usable)}
         first_rows = {(questions[i], solutions[i]): i for i in reversed(usable) if solutions[i] or not strict}
@@ -178,7 +180,9 @@ class Index:
         return self._order
 
 
-def match_first(index: Index, questions: Sequence[str], analyses: Sequence[str], normalise=normalise_paper) -> list[Match]:
+def match_first(
+    index: Index, questions: Sequence[str], analyses: Sequence[str], normalise=normalise_paper
+) -> list[Match]:
     """The first high-quality row of each web row. Questions come normalised; analyses do not, few are ever looked at."""
     search = _Search(index, questions, analyses, normalise)
     lengths = np.fromiter(map(len, questions), np.int64, len(questions))
@@ -235,7 +239,9 @@ class _Search:
             for needed, present in zip(self.index.order(), self.order(), strict=True):
                 close &= needed[places] & ~present[rows, None] == 0
         hits = np.flatnonzero(close)
-        for row, highquality in zip(rows[hits // len(columns)].tolist(), columns[hits % len(columns)].tolist(), strict=True):
+        for row, highquality in zip(
+            rows[hits // len(columns)].tolist(), columns[hits % len(columns)].tolist(), strict=True
+        ):
             self.check(row, highquality)
 
     def check(self, row: int, highquality: int) -> None:

@@ -48,7 +48,9 @@ def clean_rows(problems: list[tuple[str, str]], count: int, rng: random.Random) 
     while len(rows) < count:
         question, solution = rng.choice(problems)
         at = rng.randrange(len(question))
-        question = question[:at] + "".join(chr(0x4E00 + rng.randrange(3000)) for _ in range(rng.randint(0, 8))) + question[at:]
+        question = (
+            question[:at] + "".join(chr(0x4E00 + rng.randrange(3000)) for _ in range(rng.randint(0, 8))) + question[at:]
+        )
         rows.append((other_numbers(question, rng), other_numbers(solution, rng)))
     return rows
 
@@ -105,9 +107,16 @@ def main() -> None:
         expected = oracle.pairs(web, clean)
         slow = time.process_time() - start
         assert found == expected, "the pairs differ from the oracle's"
-        print(f"2,000 x 2,000: {len(found)} pairs, oracle {slow:.2f} s, ours {seconds * 1e3:.1f} ms (CPU time, median of 5), {slow / seconds:.0f} x")
+        print(
+            f"2,000 x 2,000: {len(found)} pairs, oracle {slow:.2f} s, ours {seconds * 1e3:.1f} ms (CPU time, median of 5), {slow / seconds:.0f} x"
+        )
         return
-    for web_count, clean_count in ((10_000, 10_000), (20_000, 20_000), (100_000, 30_000), (PAPER_WEB, PAPER_HIGH_QUALITY)):
+    for web_count, clean_count in (
+        (10_000, 10_000),
+        (20_000, 20_000),
+        (100_000, 30_000),
+        (PAPER_WEB, PAPER_HIGH_QUALITY),
+    ):
         clean = clean_rows(problems, clean_count, rng)
         found, seconds = ours(crawled_rows(clean, web_count, rng), clean, args.workers)
         print(f"{web_count:,} x {clean_count:,}: {len(found):,} pairs in {seconds:.1f} s ({memory_gb()})", flush=True)
