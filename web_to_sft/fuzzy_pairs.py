@@ -1,21 +1,21 @@
-"""Pair crawled problems with high-quality ones: the paper's fuzzy match, exactly, through sketches instead of N x M comparisons.
+"""Pair crawled problems with high-quality ones: the paper's fuzzy match, exactly, without its N x M comparisons.
 
 A web row pairs with the *first* high-quality row whose normalised question is equal, or differs from it by at most 5
 characters (as multisets, both directions added) while its normalised solution is a subsequence of the web analysis.
 
 Three exact reductions make that fast; none of them can lose a pair:
-  - characters are summarised in 64 bits, one parity a class of characters: every added or removed character flips one bit, so
-    questions within distance 5 have sketches within 5 bits, and numpy compares a thousand million sketches a second;
-  - only lengths within 5 are compared, and a row stops at its first match, so look-alikes in the thousands cost little;
-  - where candidates are many (templates with other numbers), what the solution has the analysis must have: 192 bits of "digit a
-    occurs before digit b" and "some character of class c occurs" dismiss most candidates without looking at the text.
+  - characters are summarised in 64 bits, one parity a class of characters: every added or removed character flips one
+    bit, so questions within distance 5 have sketches within 5 bits; numpy compares a thousand million a second;
+  - only lengths within 5 are compared, and a row stops at its first match, so thousands of look-alikes cost little;
+  - where candidates are many (templates with other numbers), what the solution has the analysis must have: 192 bits of
+    "digit a occurs before digit b" and "some character of class c occurs" dismiss most without looking at the text.
 What is left is checked on the text itself.
 """
 
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain, islice
 from typing import NamedTuple
@@ -41,7 +41,7 @@ SCORERS = {
 
 
 class Match(NamedTuple):
-    """What one web row found. `rejected` is a close high-quality question whose solution the web analysis does not contain."""
+    """What a web row found; `rejected` is a close high-quality question whose solution the analysis lacks."""
 
     highquality: int | None
     distance: float | None
@@ -51,13 +51,13 @@ class Match(NamedTuple):
 # --- normalising -----------------------------------------------------------------------------------------------------
 
 _ESCAPED_NEWLINES = re.compile(r"(?:\\n)+")
-_DROPPED_BY_PAPER = re.compile(r"[A-Za-z]{2,}|[^0-9A-Za-z\u4e00-\u9fa5]+")
+_KEPT_BY_PAPER = re.compile(r"[0-9\u4e00-\u9fa5]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _LONE_POINT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 
 
 def normalise_paper(text: str) -> str:
     """Keep CJK, digits and single Latin letters. Operators and decimal points go, as in the released code."""
-    return _DROPPED_BY_PAPER.sub("", text.replace(TAG, ""))
+    return "".join(_KEPT_BY_PAPER.findall(text.replace(TAG, "")))
 
 
 class _KeptCharacters(dict):
@@ -82,7 +82,7 @@ NORMALIZERS = {"paper": normalise_paper, "unicode": normalise_unicode}
 
 
 def normalise_web_question(text: str, normalizer: str) -> str:
-    """The released code turns runs of a written-out \\n into one newline first, in the web question and nowhere else."""
+    """The released code first turns runs of a written-out \\n into one newline, in web questions and nowhere else."""
     return NORMALIZERS[normalizer](_ESCAPED_NEWLINES.sub("\n", text) if "\\n" in text else text)
 
 
@@ -108,7 +108,7 @@ def sketches(texts: Sequence[str]) -> np.ndarray:
 
 
 def order_bits(texts: Sequence[str]) -> np.ndarray:
-    """(3, texts) words: 100 bits "digit a occurs somewhere before digit b", 92 bits "class c occurs" (ten digits, 82 others).
+    """(3, texts) words: 92 bits "class c occurs" (ten digits, 82 others), 100 bits "digit a occurs before digit b".
 
     A subsequence of a text has no bit that the text lacks.
     """
@@ -137,7 +137,8 @@ def is_subsequence(short: str, long: str) -> bool:
 def distance(question: str, other: str) -> int:
     """Size of the multiset difference of the characters, both directions; MAX_DISTANCE + 1 if larger than MAX_DISTANCE.
 
-    For sorted texts the longest common subsequence is the common multiset, so an edit distance without substitution is it.
+    The longest common subsequence of sorted texts is their common multiset, so an edit distance without substitution
+    is this distance.
     """
     return Indel.distance("".join(sorted(question)), "".join(sorted(other)), score_cutoff=MAX_DISTANCE)
 
@@ -146,10 +147,10 @@ def distance(question: str, other: str) -> int:
 
 
 class Index:
-    """The high-quality side. `questions` and `solutions` are normalised texts; `strict` refuses to match on empty ones.
+    """The high-quality side; `questions` and `solutions` are normalised texts.
 
-    `strict` is off in the paper's rule: there an empty solution is part of every analysis, two empty questions are equal.
-    `check_answers` asks for the solution even where the questions are equal.
+    In the paper's rule an empty solution is part of every analysis and two empty questions are equal; `strict` matches
+    on neither. `check_answers` asks for the solution even where the questions are equal.
     """
 
     def __init__(
@@ -181,9 +182,9 @@ class Index:
 
 
 def match_first(
-    index: Index, questions: Sequence[str], analyses: Sequence[str], normalise=normalise_paper
+    index: Index, questions: Sequence[str], analyses: Sequence[str], normalise: Callable[[str], str] = normalise_paper
 ) -> list[Match]:
-    """The first high-quality row of each web row. Questions come normalised; analyses do not, few are ever looked at."""
+    """The first high-quality row of each web row. Questions come normalised; of the analyses few are ever looked at."""
     search = _Search(index, questions, analyses, normalise)
     lengths = np.fromiter(map(len, questions), np.int64, len(questions))
     by_length = np.argsort(lengths, kind="stable")
@@ -196,7 +197,9 @@ def match_first(
 class _Search:
     """One call of match_first: the best row so far of each web row, and what is computed only when it is asked for."""
 
-    def __init__(self, index: Index, questions: Sequence[str], analyses: Sequence[str], normalise) -> None:
+    def __init__(
+        self, index: Index, questions: Sequence[str], analyses: Sequence[str], normalise: Callable[[str], str]
+    ) -> None:
         self.index, self.questions, self.raw_analyses, self.normalise = index, questions, analyses, normalise
         self.none = len(index.questions)
         equal = (index.first_equal.get(question, self.none) for question in questions)
@@ -205,17 +208,20 @@ class _Search:
         self.candidate = np.full(len(questions), -1)
         self.sketches = sketches(questions)
         self._analyses: dict[int, str] = {}
-        self._order: np.ndarray | None = None
+        self._order = np.empty((3, len(questions)), np.uint64)
+        self._has_order = np.zeros(len(questions), bool)
 
     def analysis(self, row: int) -> str:
         if row not in self._analyses:
             self._analyses[row] = self.normalise(self.raw_analyses[row])
         return self._analyses[row]
 
-    def order(self) -> np.ndarray:
-        if self._order is None:
-            self._order = order_bits([self.analysis(row) for row in range(len(self.questions))])
-        return self._order
+    def order(self, rows: np.ndarray) -> np.ndarray:
+        fresh = rows[~self._has_order[rows]]
+        if len(fresh):
+            self._order[:, fresh] = order_bits([self.analysis(row) for row in fresh.tolist()])
+            self._has_order[fresh] = True
+        return self._order[:, rows]
 
     def scan(self, rows: np.ndarray, window: np.ndarray) -> None:
         """Web rows of one length. The window ascends, so a row is done once its best lies before the columns."""
@@ -236,8 +242,8 @@ class _Search:
         new = close[np.arange(len(rows)), first] & (self.candidate[rows] < 0)
         self.candidate[rows[new]] = columns[first[new]]
         if count > DENSE * len(rows):
-            for needed, present in zip(self.index.order(), self.order(), strict=True):
-                close &= needed[places] & ~present[rows, None] == 0
+            for needed, present in zip(self.index.order(), self.order(rows), strict=True):
+                close &= needed[places] & ~present[:, None] == 0
         hits = np.flatnonzero(close)
         for row, highquality in zip(
             rows[hits // len(columns)].tolist(), columns[hits % len(columns)].tolist(), strict=True

@@ -62,7 +62,7 @@ def clean_analysis(text: str, paper_exact: bool = False) -> str:
 
 
 def sections(text: str, paper_exact: bool = False) -> list[tuple[str, str]]:
-    """(family, text) of each section, in order; what stands before the first heading is a solution that nothing announces.
+    """(family, text) of each section, in order; what stands before the first heading is an unannounced solution.
 
     The released code drops a heading with rstrip, which also eats the heading's characters off the text before it.
     """
