@@ -60,7 +60,7 @@ def read_web(args: argparse.Namespace, step: Step, places: list[int]) -> Iterato
 
 
 def histogram(distances: Counter) -> dict[str, int]:
-    return {f"{distance:g}": count for distance, count in sorted(distances.items())}
+    return {str(distance): count for distance, count in sorted(distances.items())}
 
 
 def parse_args() -> argparse.Namespace:
@@ -116,7 +116,7 @@ def main() -> None:
         for at, match in enumerate(matches):
             web = places[at]
             if match.highquality is not None:
-                distances[match.distance] += 1
+                distances[int(match.distance)] += 1
                 step.counts["paired"] += 1
                 step.write({"highquality_idx": match.highquality, "web57w_idx": web})
                 continue
