@@ -1,12 +1,12 @@
 """The errors a step can end with. Each message says what, where, and what to do.
 
-    CommonError            1   anything below; `step.run_main` prints it and exits with its code
-      BadInput             1   a file or row is not what was expected
-        BadRow             1   one row of a file; a step told `--on_bad_row skip` sets it aside instead
-      OutputInUse          1   another run is writing this output
-      ServerDown          75   no server answered for too long; everything is kept, run again to go on
-      ServerRefused        1   the server will not serve this run at all: key, model name, address
-    Reject                     not an end: this row, or this answer, will not do, and why
+CommonError            1   anything below; `step.run_main` prints it and exits with its code
+  BadInput             1   a file or row is not what was expected
+    BadRow             1   one row of a file; a step told `--on_bad_row skip` sets it aside instead
+  OutputInUse          1   another run is writing this output
+  ServerDown          75   no server answered for too long; everything is kept, run again to go on
+  ServerRefused        1   the server will not serve this run at all: key, model name, address
+Reject                     not an end: this row, or this answer, will not do, and why
 """
 
 

@@ -1,0 +1,172 @@
+"""What every step promises, in one block.
+
+    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+        for index, row in step.rows():
+            step.write({...}) or step.reject(index, "why", row)
+
+Each input row ends once: in the output, in input order, or in `<output>.rejected.jsonl` with its index and reason.
+The output appears whole when the block ends well, with `<output>.manifest.json`, and one summary line on stderr.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from common import manifest
+from common.errors import BadInput, BadRow, CommonError, Reject
+from common.rows import RowWriter, scan_rows
+
+INTERRUPTED = 130
+
+
+class BadValue(Reject):
+    """A row of the input lacks what the step needs; `--on_bad_row` says what happens then."""
+
+
+def need(row: dict, key: str, kind: type | tuple[type, ...] = str) -> Any:
+    """`row[key]`, which must be there and of that type."""
+    if key not in row:
+        raise BadValue(f"no key {key!r}; the row has {', '.join(map(repr, row)) or 'no keys'}")
+    if not isinstance(row[key], kind):
+        raise BadValue(f"{key!r} is a {type(row[key]).__name__}, expected {getattr(kind, '__name__', kind)}")
+    return row[key]
+
+
+def add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("rows")
+    group.add_argument("--split", help="split to read when the input is a dataset folder with several")
+    group.add_argument(
+        "--on_bad_row",
+        choices=["stop", "skip"],
+        default="stop",
+        help="a row that cannot be used: stop and name it, or set it aside in <output>.rejected.jsonl (default: stop)",
+    )
+
+
+class Step:
+    def __init__(self, args: argparse.Namespace, inputs: list[str | Path], output: str | Path, allow_nan: bool = False):
+        self.args, self.inputs, self.output = args, inputs, Path(output)
+        self.counts: Counter[str] = Counter()
+        self.facts: dict[str, Any] = {"arguments": _plain_arguments(args)}
+        self._allow_nan = allow_nan
+        self._writer = RowWriter(output, allow_nan)
+        real = self._writer.path
+        self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
+        for path in inputs:
+            if os.path.realpath(path) == str(real):
+                raise BadInput(f"{path}: is both input and output; choose another output")
+
+    def __enter__(self) -> "Step":
+        self._started = time.time()
+        self._writer.__enter__()
+        self._rejected.__enter__()
+        return self
+
+    def rows(self) -> Iterator[tuple[int, dict]]:
+        """(index, row) of the first input. Bad rows stop the step or are set aside, as `--on_bad_row` says."""
+        split = getattr(self.args, "split", None)
+        for index, row in enumerate(scan_rows(self.inputs[0], split, self._allow_nan)):
+            self.counts["in"] += 1
+            if isinstance(row, BadRow):
+                self.bad_row(index, row.problem, row.raw, row)
+            else:
+                yield index, row
+        if not self.counts["in"]:
+            raise BadInput(f"{self.inputs[0]}: has no rows")
+
+    def bad_row(self, index: int, problem: str, row: Any = None, error: BadRow | None = None) -> None:
+        if getattr(self.args, "on_bad_row", "stop") == "stop":
+            error = error or BadRow(str(self.inputs[0]), index, problem)
+            raise BadRow(error.path, error.index, f"{problem} (--on_bad_row skip sets it aside)", error.raw, error.line)
+        self.reject(index, f"bad row: {problem}", row)
+
+    def write(self, *rows: dict) -> None:
+        """The output of one input row: one row, several, or none."""
+        self.counts["done"] += 1
+        for row in rows:
+            self._writer.write(row)
+
+    def reject(self, index: int, reason: str, row: Any = None, answer: str | None = None) -> None:
+        self.counts["rejected"] += 1
+        entry = {"index": index, "reason": reason, "row": row}
+        self._rejected.write(entry if answer is None else entry | {"answer": answer})
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        whole = kind is None
+        if whole and self.counts["in"] != self.counts["done"] + self.counts["rejected"]:
+            whole, lost = False, CommonError(f"{self.output}: rows do not add up: {dict(self.counts)}; nothing written")
+            kind, error = type(lost), lost
+        rejected = self._rejected.count
+        if whole and not rejected:
+            self._rejected.path.unlink(missing_ok=True)  # of an earlier run
+        # The rejected file first: when the output is there, everything that belongs to it is.
+        self._rejected.__exit__(None if whole and rejected else CommonError, None, None)
+        self._writer.__exit__(kind, error, trace)
+        if not whole:
+            if trace is None:
+                raise error
+            return
+        seconds = time.time() - self._started
+        outputs = [self._writer.path, *([self._rejected.path] if rejected else [])]
+        self.facts["rows_written"] = self._writer.count
+        manifest.write(
+            self.output,
+            **manifest.about_this_process(),
+            **self.facts,
+            inputs=manifest.hash_inputs(self.inputs),
+            outputs={str(path): manifest.hash_file(path) for path in outputs},
+            counts=dict(self.counts),
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
+            seconds=round(seconds, 3),
+        )
+        print(self._summary(seconds), file=sys.stderr)
+
+    def _summary(self, seconds: float) -> str:
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if name not in ("in", "done"))
+        line = f"{self.output}: {self.counts['in']:,} rows in, {self.counts['done']:,} done"
+        if self._writer.count != self.counts["done"]:
+            line += f" ({self._writer.count:,} rows written)"
+        if self._rejected.count:
+            counts += f" (see {self._rejected.path.name})"
+        return f"{line}{', ' if counts else ''}{counts}, {seconds:.1f} s"
+
+
+def _plain_arguments(args: argparse.Namespace) -> dict:
+    words = {
+        name: value for name, value in vars(args).items() if isinstance(value, (str, int, float, list, type(None)))
+    }
+    return {
+        name: manifest.redact(value) if isinstance(value, str) else value
+        for name, value in words.items()
+        if not name.endswith(("key", "token")) or name.endswith("_key") and name != "api_key"
+    }
+
+
+def progress(items: Any = None, **options: Any) -> tqdm:
+    """A tqdm bar where somebody watches; nothing in a log file."""
+    return tqdm(items, disable=not sys.stderr.isatty(), dynamic_ncols=True, **options)
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a step's main: an error of ours is one sentence and an exit code, anything else a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        main()
+    except CommonError as error:
+        print(f"{Path(sys.argv[0]).name}: {manifest.redact(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(f"{Path(sys.argv[0]).name}: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _stop(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
