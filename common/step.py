@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError, Reject
-from common.rows import RowWriter, scan_rows
+from common.rows import RowWriter, count_rows, scan_rows
 
 INTERRUPTED = 130
 
@@ -56,7 +56,7 @@ class Step:
         self.args, self.inputs, self.output = args, inputs, Path(output)
         self.counts: Counter[str] = Counter()
         self.facts: dict[str, Any] = {"arguments": _plain_arguments(args)}
-        self._allow_nan = allow_nan
+        self._allow_nan, self._split = allow_nan, getattr(args, "split", None)
         self._writer = RowWriter(output, allow_nan)
         real = self._writer.path
         self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
@@ -72,21 +72,33 @@ class Step:
 
     def rows(self) -> Iterator[tuple[int, dict]]:
         """(index, row) of the first input. Bad rows stop the step or are set aside, as `--on_bad_row` says."""
-        split = getattr(self.args, "split", None)
-        for index, row in enumerate(scan_rows(self.inputs[0], split, self._allow_nan)):
-            self.counts["in"] += 1
+        for index, row in self.scan():
             if isinstance(row, BadRow):
-                self.bad_row(index, row.problem, row.raw, row)
+                self.reject(*self.bad_row(index, row, row))
             else:
                 yield index, row
+
+    def scan(self) -> Iterator[tuple[int, dict | BadRow]]:
+        """(index, row) of the first input, bad rows included."""
+        for index, row in enumerate(scan_rows(self.inputs[0], self._split, self._allow_nan)):
+            self.counts["in"] += 1
+            yield index, row
         if not self.counts["in"]:
             raise BadInput(f"{self.inputs[0]}: has no rows")
 
-    def bad_row(self, index: int, problem: str, row: Any = None, error: BadRow | None = None) -> None:
+    def total(self) -> int | None:
+        """How many rows there are, for a progress bar that somebody watches."""
+        return count_rows(self.inputs[0], self._split) if sys.stderr.isatty() else None
+
+    def bad_row(self, index: int, why: BadRow | BadValue, row: Any) -> tuple[int, str, Any]:
+        """Stop, or the arguments for `reject`: what `--on_bad_row` says."""
+        problem = why.problem if isinstance(why, BadRow) else why.reason
         if getattr(self.args, "on_bad_row", "stop") == "stop":
-            error = error or BadRow(str(self.inputs[0]), index, problem)
-            raise BadRow(error.path, error.index, f"{problem} (--on_bad_row skip sets it aside)", error.raw, error.line)
-        self.reject(index, f"bad row: {problem}", row)
+            path, at, line = (
+                (why.path, why.index, why.line) if isinstance(why, BadRow) else (self.inputs[0], index, None)
+            )
+            raise BadRow(str(path), at, f"{problem} (--on_bad_row skip sets it aside)", line=line)
+        return index, f"bad row: {problem}", row.raw if isinstance(row, BadRow) else row
 
     def write(self, *rows: dict) -> None:
         """The output of one input row: one row, several, or none."""
