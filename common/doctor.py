@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROWS_READ = 100
+SECONDS = 30  # for an answer of the server
 GB = 1e9
 
 
@@ -205,21 +206,26 @@ def _server(url: str, model: str | None, context: int) -> Line:
 
     shown = redact(url)
     try:
-        status, payload = asyncio.run(_get_models(url))
+        status, payload = asyncio.run(_call("GET", f"{url}/models"))
         served = {entry["id"]: entry.get("max_model_len") for entry in payload["data"]} if status == 200 else {}
+        if model is not None and model not in served and status not in (401, 403):
+            # `transformers serve` lists its cache, whatever it serves: only asking tells.
+            status, _ = asyncio.run(_call("POST", f"{url}/chat/completions", one_token_of(model)))
+            served |= {model: None} if status == 200 else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = redact(str(error) or type(error).__name__)
         return Line("server", "missing", f"{shown}: {problem}", "start one: bash common/serve_llm.sh --model NAME")
     if status in (401, 403):
         key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
         return Line("server", "missing", f"{shown}: status {status}", f"is the key right? OPENAI_API_KEY is {key}")
-    if status != 200:
-        return Line("server", "missing", f"{shown}: status {status}", "is the address right? It mostly ends in /v1")
     names = ", ".join(itertools.islice(served, 5)) + (", …" if len(served) > 5 else "")
     if model is not None and model not in served:
-        return Line("server", "missing", f"{shown} serves {names or 'nothing'}", f"it does not serve {model}")
+        return Line("server", "missing", f"{shown} serves {names or 'nothing'}", f"it does not answer as {model}")
+    if status != 200:
+        advice = "is the address right (it mostly ends in /v1)? A server that lists no models needs --model"
+        return Line("server", "missing", f"{shown}: status {status}", advice)
     if model is None and len(served) != 1:
-        return Line("server", "note", f"{shown} serves {len(served)} models: {names}", "choose one with --model")
+        return Line("server", "note", f"{shown} lists {len(served)} models: {names}", "choose one with --model")
     length = served[model or names]
     found = f"{shown} serves {model or names}, context {length or 'not told'}"
     if length and length < context:
@@ -228,15 +234,19 @@ def _server(url: str, model: str | None, context: int) -> Line:
     return Line("server", "ok", found)
 
 
-async def _get_models(url: str) -> tuple[int, dict]:
+def one_token_of(model: str) -> dict:
+    return {"model": model, "messages": [{"role": "user", "content": "1"}], "max_tokens": 1}
+
+
+async def _call(method: str, url: str, body: dict | None = None) -> tuple[int, dict]:
     import aiohttp
 
     from common.llm_client import Server
 
     key = os.environ.get("OPENAI_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        async with session.get(f"{url}/models", headers=headers, proxy=Server(url).proxy) as response:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session:
+        async with session.request(method, url, headers=headers, json=body, proxy=Server(url).proxy) as response:
             return response.status, await response.json(content_type=None) if response.status == 200 else {}
 
 

@@ -26,10 +26,10 @@ ROWS = {
 
 @pytest.fixture
 def serve():
-    """serve(status, payload): the address of a server that answers /v1/models so; it notes the headers it got."""
+    """serve(status, payload) -> (its address, the headers it gets); it answers /v1/models so."""
     running = []
 
-    def start(status: int = 200, payload: object = None) -> tuple[str, list[dict]]:
+    def start(status: int = 200, payload: object = None, answers_as: str = "") -> tuple[str, list[dict]]:
         seen: list[dict] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,6 +38,12 @@ def serve():
                 self.send_response(status if self.path == "/v1/models" else 404)
                 self.end_headers()
                 self.wfile.write(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200 if body["model"] == answers_as else 404)
+                self.end_headers()
+                self.wfile.write(b"{}")
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -155,7 +161,16 @@ def test_several_servers(examine, serve):
 def test_model_that_is_not_served(examine, serve):
     url, _ = serve(payload=models("other"))
     code, table = examine("--base_url", url, "--model", "mine")
-    assert code == 1 and "serves other" in table["server"][1] and "does not serve mine" in table["server"][1]
+    assert code == 1 and "serves other" in table["server"][1] and "does not answer as mine" in table["server"][1]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_model_that_answers_though_it_is_not_listed(examine, serve, status):
+    """As `transformers serve` does: its list is of the cache, or an error where there is none."""
+    url, _ = serve(status, {"data": []}, answers_as="mine")
+    code, table = examine("--base_url", url, "--model", "mine")
+    assert code == 0 and table["server"] == ("ok", f"{url} serves mine, context not told")
+    assert examine("--base_url", url, "--model", "other")[0] == 1
 
 
 def test_several_models_want_a_choice(examine, serve):
