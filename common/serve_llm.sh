@@ -15,7 +15,6 @@ PORT=${PORT:-8000}
 LIMIT=3600 # until it must answer: 70B from a slow disk can take half an hour
 TENSOR_PARALLEL=
 DATA_PARALLEL=1
-READY=/v1/models
 MORE=()
 while (($#)); do
     case $1 in
@@ -47,7 +46,7 @@ case $ENGINE in
         SERVER+=(--tensor-parallel-size "${TENSOR_PARALLEL:-$((${NUM_GPUS:-8} / DATA_PARALLEL))}")
         SERVER+=(--data-parallel-size "$DATA_PARALLEL" --host 127.0.0.1)
         ;;
-    transformers) SERVER=(transformers serve "$MODEL" --host 127.0.0.1) READY=/health ;; # its list is of the cache
+    transformers) SERVER=(transformers serve "$MODEL" --host 127.0.0.1) ;;
     standin) SERVER=(env PYTHONPATH="$ROOT" python -m common.standin_llm) MODEL=stand-in ;;
     *) die "no engine $ENGINE; there are vllm, transformers and standin" ;;
 esac
@@ -61,7 +60,7 @@ if [[ ${DRY_RUN:-} == 1 ]]; then
 fi
 
 answers() {
-    (exec 3<>"/dev/tcp/127.0.0.1/$PORT" && printf 'GET %s HTTP/1.0\r\n\r\n' "$READY" >&3 &&
+    (exec 3<>"/dev/tcp/127.0.0.1/$PORT" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 &&
         read -r -t 5 status <&3 && [[ $status == *" 200"* ]]) 2>/dev/null
 }
 

@@ -19,7 +19,7 @@ SERVE = ROOT / "common" / "serve_llm.sh"
 SCRIPTS = sorted([*ROOT.glob("*.sh"), *ROOT.glob("[!.]*/**/*.sh")])
 BIN = Path(sys.executable).parent
 
-# Answers GET /v1/models, and has a worker, which it stops when it is asked to stop itself.
+# Answers GET /health (and all else), and has a worker, which it stops when it is asked to stop itself.
 FAKE_SERVER = f"""#!{sys.executable}
 import http.server, os, signal, subprocess, sys
 worker = subprocess.Popen([{sys.executable!r}, "-c", "import signal; signal.pause()"])
@@ -319,6 +319,16 @@ def test_vllm_of_another_distribution_name_starts_as_a_module(servers, installed
     write_script(servers.folder / "bin" / "vllm", "#!/bin/sh\n")
     write_script(servers.folder / "bin" / "python", f"#!/bin/sh\nexit {installed}\n")  # finds the distribution or not
     assert start in dry_run(servers, "--model", "m")[0]
+
+
+def test_standin_serves_a_step(servers):
+    write = "import json; [print(json.dumps({'prompt': f'What is {i}?'})) for i in range(20)]"
+    (servers.folder / "q.jsonl").write_bytes(subprocess.check_output([sys.executable, "-c", write]))
+    step = ["--data_path", servers.folder / "q.jsonl", "--save_path", servers.folder / "a.jsonl"]
+    command = ["bash", SERVE, "--engine", "standin", "--", "python", ROOT / "eval" / "generate.py", *step]
+    done = servers.run(command, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert "20 rows in, 20 done" in done.stderr and not answers(servers.port)
 
 
 def test_standin_needs_no_model(servers):
