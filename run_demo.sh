@@ -7,23 +7,18 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source common/setup.sh
+source common/launch.sh
 OUT=${OUT:-demo_output}
+export PORT=${PORT:-8791} # of the embedded server, which ends with this script
 
 section() { printf '\n== %s\n' "$*"; }
 
-demo() {
-  section "eval: a model's answers to a file of questions"
-  python eval/generate.py --data_path eval/sample/questions.jsonl --save_path "$OUT/eval/answers.jsonl"
-  head -n 3 "$OUT/eval/answers.jsonl"
-  python -m common.manifest verify "$OUT/eval/answers.jsonl"
-}
+unset OPENAI_BASE_URL # the demo never asks, or bills, a server of yours
+start_server --engine standin
 
-# The server runs for as long as this script does, on a port of its own.
-python -m common.standin_llm --port 0 >"${TMPDIR:-/tmp}/standin.$$" &
-server=$!
-trap 'kill "$server"; rm -f "${TMPDIR:-/tmp}/standin.$$"' EXIT
-until grep -q http "${TMPDIR:-/tmp}/standin.$$"; do kill -0 "$server" && sleep 0.1; done
-OPENAI_BASE_URL=$(grep -o 'http.*' "${TMPDIR:-/tmp}/standin.$$")
-export OPENAI_BASE_URL
-demo
+section "eval: a model's answers to a file of questions"
+run python eval/generate.py --data_path eval/sample/questions.jsonl --save_path "$OUT/eval/answers.jsonl"
+run head -n 3 "$OUT/eval/answers.jsonl"
+run python -m common.manifest verify "$OUT/eval/answers.jsonl"
+
 section "done; the results are in $OUT"
