@@ -4,7 +4,7 @@
         --output_dir converter_model --deepspeed zero2
 
 in   {"instruction": "…", "output": "…"} (--prompt_key, --response_key), or {"messages": [{"role": …, "content": …}, …]}
-out  <output_dir>: the model (or adapter) and tokenizer, checkpoints, loss.png; <output_dir>.manifest.json with the curve
+in   {"instruction": …, "output": …} (--prompt_key, --response_key), or {"messages": [{"role": …, "content": …}, …]}
 The same command goes on from the last checkpoint. Several machines: deepspeed --hostfile hosts.txt common/finetune.py …
 One CPU or GPU without DeepSpeed: python common/finetune.py … --deepspeed none
 """
@@ -24,7 +24,14 @@ from common.step import BadValue, progress, run_main
 
 ZERO_CONFIGS = Path(__file__).parent / "deepspeed"
 GB = 2**30
-PEAK_FLOPS = {"A800": 312e12, "A100": 312e12, "H800": 989e12, "H100": 989e12, "H200": 989e12, "H20": 148e12}  # bf16, dense
+PEAK_FLOPS = {
+    "A800": 312e12,
+    "A100": 312e12,
+    "H800": 989e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "H20": 148e12,
+}  # bf16, dense
 
 
 def read_examples(args: argparse.Namespace, tokenizer: Any) -> tuple[list[dict], dict[str, int]]:
@@ -278,23 +285,35 @@ def parse_args() -> argparse.Namespace:
     rows.add_argument("--prompt_key", default="instruction", help="key of the prompt (default: instruction)")
     rows.add_argument("--response_key", default="output", help="key of the response (default: output)")
     rows.add_argument("--system_prompt", help="system message before each prompt")
-    rows.add_argument("--format", choices=["auto", "chat", "alpaca"], default="auto", help="auto: chat where there is a template")
+    rows.add_argument(
+        "--format", choices=["auto", "chat", "alpaca"], default="auto", help="auto: chat where there is a template"
+    )
     rows.add_argument("--loss_on", choices=["response", "all"], default="response", help="default: response")
     rows.add_argument("--max_length", type=int, default=1024, help="tokens of prompt and response (default: 1024)")
-    rows.add_argument("--max_source_length", type=int, help="tokens of the prompt, cut apart (with --max_target_length)")
+    rows.add_argument(
+        "--max_source_length", type=int, help="tokens of the prompt, cut apart (with --max_target_length)"
+    )
     rows.add_argument("--max_target_length", type=int, help="tokens of the response")
-    rows.add_argument("--too_long", choices=["drop", "cut"], default="drop", help="longer rows (default: drop, counted)")
+    rows.add_argument(
+        "--too_long", choices=["drop", "cut"], default="drop", help="longer rows (default: drop, counted)"
+    )
     rows.add_argument("--packing", action="store_true", help="several examples a sequence, kept apart")
     rows.add_argument("--on_bad_row", choices=["stop", "skip"], default="stop", help="an unusable row (default: stop)")
     what = parser.add_argument_group("what trains")
-    what.add_argument("--lora_rank", type=int, default=0, help="LoRA of this rank on all linear layers (default: 0, full)")
+    what.add_argument(
+        "--lora_rank", type=int, default=0, help="LoRA of this rank on all linear layers (default: 0, full)"
+    )
     what.add_argument("--lora_alpha", type=int, help="default: twice the rank")
     what.add_argument("--lora_dropout", type=float, default=0.05, help="default: 0.05")
     what.add_argument("--qlora", action="store_true", help="LoRA (rank 16 unless named) on a base in 4 bits (nf4)")
     what.add_argument("--attn_implementation", default="sdpa", help="sdpa, flash_attention_2, eager (default: sdpa)")
-    what.add_argument("--trust_remote_code", action="store_true", help="run code of the model's folder (ChatGLM2 needs it)")
+    what.add_argument(
+        "--trust_remote_code", action="store_true", help="run code of the model's folder (ChatGLM2 needs it)"
+    )
     how = parser.add_argument_group("how (defaults: the paper's for Qwen1.5-7B-Chat)")
-    how.add_argument("--deepspeed", default="zero2", help="zero2, zero2_offload, zero3, zero3_offload, a .json, or none")
+    how.add_argument(
+        "--deepspeed", default="zero2", help="zero2, zero2_offload, zero3, zero3_offload, a .json, or none"
+    )
     how.add_argument("--num_train_epochs", type=float, default=3, help="default: 3")
     how.add_argument("--max_steps", type=int, default=-1, help="end after so many steps (default: -1, all epochs)")
     how.add_argument("--per_device_train_batch_size", type=int, default=16, help="default: 16, on 8 GPUs 128")
@@ -304,8 +323,12 @@ def parse_args() -> argparse.Namespace:
     how.add_argument("--adam_beta2", type=float, default=0.95, help="default: 0.95")
     how.add_argument("--warmup_ratio", type=float, default=0.01, help="share of the steps (default: 0.01)")
     how.add_argument("--lr_scheduler_type", default="cosine", help="default: cosine")
-    how.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: where there is a GPU")
-    how.add_argument("--gradient_checkpointing", action=argparse.BooleanOptionalAction, default=True, help="default: on")
+    how.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: where there is a GPU"
+    )
+    how.add_argument(
+        "--gradient_checkpointing", action=argparse.BooleanOptionalAction, default=True, help="default: on"
+    )
     how.add_argument("--seed", type=int, default=42, help="default: 42")
     how.add_argument("--logging_steps", type=int, default=10, help="default: 10")
     how.add_argument("--save_steps", type=int, default=500, help="steps between checkpoints (default: 500)")

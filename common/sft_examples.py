@@ -35,7 +35,7 @@ def segments(tokenizer: Any, messages: list[dict], chat: bool) -> list[tuple[str
             continue
         prompt = tokenizer.apply_chat_template(messages[:turn], tokenize=False, add_generation_prompt=True)
         answered = tokenizer.apply_chat_template(messages[: turn + 1], tokenize=False)
-        if not prompt.startswith(shown) or not answered.startswith(prompt):
+        if not prompt.startswith(shown) or not answered.startswith(prompt) or answered == prompt:
             raise BadInput(
                 "the chat template writes a conversation differently once it is answered; train with "
                 "--format alpaca, or give a template that only appends"

@@ -1,6 +1,6 @@
 """Your figures beside the paper's.
 
-    python eval/compare_with_paper.py --method web_to_sft --results results/evaluation --baseline results/evaluation_clean_only
+    python eval/compare_with_paper.py --method web_to_sft --results results/evaluation --baseline results/clean_only
 
 in   <method>/paper_figures.json: what the paper reports, with where it is said
      folders of scored rows: the "result" in every *.manifest.json below them

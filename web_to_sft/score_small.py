@@ -1,11 +1,11 @@
 """Score what became of a small world's crawl: as crawled, cleaned by rules, rewritten by a trained converter.
 
-    python web_to_sft/score_small.py --test_path small/test.jsonl --model_path small/converter --save_path small/scores.json
-    python web_to_sft/score_small.py --table small/seed1/scores.json small/seed2/scores.json
+    python web_to_sft/score_small.py --test_path test.jsonl --model_path converter --save_path scores.json
+    python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
 
 in   test.jsonl of web_to_sft/small_world.py, and the converter that common/finetune.py trained
 out  {"raw": {"exact": …, "answer": …}, "rules": {…}, "converter": {…}, "rows": …}; --table prints mean and spread
-exact: question and solution are the true ones, character for character. answer: the last number of the solution is right.
+out  {"raw": {"exact": …, "answer": …}, "rules": …, "converter": …, "rows": …}; --table prints mean and spread
 """
 
 import argparse
@@ -50,7 +50,9 @@ def rewrite(rows: list[dict], model_path: str, template: str, batch_size: int) -
     texts = [""] * len(rows)
     for start in progress(range(0, len(order), batch_size), unit="batch"):
         places = order[start : start + batch_size]
-        batch = tokenizer([prompts[place] for place in places], return_tensors="pt", padding=True, add_special_tokens=False)
+        batch = tokenizer(
+            [prompts[place] for place in places], return_tensors="pt", padding=True, add_special_tokens=False
+        )
         batch = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
         with torch.inference_mode():
             written = model.generate(**batch, max_new_tokens=200, do_sample=False)

@@ -2,11 +2,11 @@
 
     python web_to_sft/small_world.py --save_dir small --web_rows 3000 --clean_rows 1500 --test_rows 300 --seed 1
 
-out  clean.jsonl  {"input": ["…"], "solve_step": ["…"]}                       what somebody wrote down properly
-     web.jsonl    {"question": "…", "raw_analysis": "…"}                      half of them noisy copies of clean rows
-     test.jsonl   web rows of other problems with the truth: {…, "clean_question": "…", "clean_solution": "…", "answer": "…"}
-Written for this repository; nothing is taken from a data set. The noise is what the paper names local errors (fractions torn
-apart, stray marks, lost characters) and global ones (headings, comments, tags around the solution).
+out  clean.jsonl  {"input": ["…"], "solve_step": ["…"]}        what somebody wrote down properly
+     web.jsonl    {"question": "…", "raw_analysis": "…"}       half of them noisy copies of clean rows
+     test.jsonl   web rows of other problems, with the truth: {…, "clean_question", "clean_solution", "answer"}
+Written for this repository; nothing is taken from a data set. The noise is what the paper calls local errors (torn
+fractions, stray marks, lost characters) and global ones (headings, comments, tags around the solution).
 """
 
 import argparse
@@ -70,7 +70,13 @@ def crawl(problem: dict[str, str], rng: random.Random) -> dict[str, str]:
     result, _, closing = rest.partition("\n")
     if rng.random() < 0.7:
         formula, result = formula.replace("/", "\\n"), result.replace("/", "\\n")  # torn fractions
-    steps = formula + rng.choice(["，=", "， =", "="]) + result + rng.choice(["\\n", "．", "。"]) + rng.choice([closing, ""])
+    steps = (
+        formula
+        + rng.choice(["，=", "， =", "="])
+        + result
+        + rng.choice(["\\n", "．", "。"])
+        + rng.choice([closing, ""])
+    )
     comment = rng.choice(COMMENTS).format(answer=problem["answer"])
     return {"question": question, "raw_analysis": rng.choice(HINTS) + rng.choice(HEADINGS) + steps + comment}
 

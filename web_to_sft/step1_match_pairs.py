@@ -90,9 +90,11 @@ def parse_args() -> argparse.Namespace:
         "--matcher",
         choices=["paper", "rapidfuzz"],
         default="paper",
-        help="paper: first row within distance 5 that has the solution; rapidfuzz: most similar question (default: paper)",
+        help="paper: first row within distance 5 with the solution; rapidfuzz: most similar question (default: paper)",
     )
-    rule.add_argument("--scorer", choices=list(SCORERS), default="ratio", help="similarity of rapidfuzz (default: ratio)")
+    rule.add_argument(
+        "--scorer", choices=list(SCORERS), default="ratio", help="similarity of rapidfuzz (default: ratio)"
+    )
     rule.add_argument("--score_cutoff", type=float, default=90.0, help="least similarity, 0 to 100 (default: 90)")
     add_step_arguments(parser)
     return parser.parse_args()

@@ -4,7 +4,7 @@
         --high_quality_path clean.jsonl --save_path converter.jsonl
 
 in   pairs {"highquality_idx": 17, "web57w_idx": 0} of step 1, and the two files they point into
-out  {"instruction": "你是一位小学数学老师……[题目]\\n…[答案]\\n…", "output": "[问题]\\n…\\n\\n[答案]\\n…", + the two indices}
+out  {"instruction": "你是一位小学数学老师……", "output": "[问题]\\n…\\n\\n[答案]\\n…", and the two indices} a line
 """
 
 import argparse

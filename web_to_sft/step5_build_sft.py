@@ -2,9 +2,9 @@
 
     python web_to_sft/step5_build_sft.py --data_path converted.jsonl --save_path web_sft.jsonl
 
-in   the crawled row with the converter's text: {"question": …, "raw_analysis": …, "output": "[问题]\\n…\\n\\n[答案]\\n…"}
-out  the row with {"instruction": "the clean problem", "output": "the clean solution"}; a row whose conversion lost numbers
-     of the problem also has {"lost_numbers": ["3.5"]}
+in   the crawled row with the converter's text: {"question": …, "output": "[问题]\\n…\\n\\n[答案]\\n…", …}
+out  the row with {"instruction": "the clean problem", "output": "the clean solution"}; where the conversion lost
+     numbers of the problem also {"lost_numbers": ["3.5"]}
      <output>.rejected.jsonl: {"index": …, "reason": "refused: …" | "malformed: …", "row": …}
 """
 
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def high_quality_rows(path: str) -> list[dict]:
-    """Clean rows as they are trained on: {"instruction", "output"}, or the paper's {"input": […], "solve_step": […]}."""
+    """Clean rows to train on: {"instruction", "output"}, or the paper's {"input": […], "solve_step": […]}."""
     rows = []
     for row in read_rows(path):
         if "solve_step" in row:
