@@ -103,7 +103,8 @@ def plan_row(row: int, ids: list[int], spans: list[tuple[int, int]], max_length:
         else:
             kept = min(kept, max(max_length - start, max_length // 2))
             cut += end - start - kept
-            prompt = [ids[0], *ids[1:start][-(max_length - kept - 1) :]]
+            room = max_length - kept - 1
+            prompt = [ids[0], *ids[max(1, start - room) : start]]
             piece = Piece([*prompt, *ids[start : start + kept]], [(len(prompt), len(prompt) + kept)])
             jobs.append(Job(piece, [(row, turn, CONDITIONED)]))
         jobs.append(Job(Piece([ids[0], *ids[start : start + kept]], [(1, 1 + kept)]), [(row, turn, DIRECT)]))
