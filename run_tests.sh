@@ -8,9 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source common/setup.sh
 
 if [ "${1:-}" = --peers ]; then
-  shift
-  bash tests/peers/setup_peers.sh
-  exec python -m pytest -m peers "$@"
+    shift
+    bash tests/peers/setup_peers.sh
+    exec python -m pytest -m peers "$@"
 fi
 ruff check .
 ruff format --check --quiet .

@@ -66,6 +66,7 @@ class AnswerStore:
                 await loop.run_in_executor(self._thread, self.write, batch)
             except CommonError as error:
                 committed.set_exception(error)
+                committed.exception()  # seen, also if those who waited are cancelled by now
             else:
                 committed.set_result(None)
         self._flushing = False

@@ -74,9 +74,15 @@ def scripted_server(reply: Callable[[dict, int], Reply | None]):
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     started.wait()
+
+    async def stop() -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()  # answers that would never come
+        await server.runner.cleanup()
+
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.runner.cleanup(), loop).result()
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -165,7 +165,9 @@ def test_retry_after_is_honoured(ask, monkeypatch):
         await real_sleep(0)
 
     monkeypatch.setattr(llm_client.asyncio, "sleep", note)
-    answers = iter([(429, {}, {"Retry-After": "7"}), (429, {}, {"Retry-After": "1e9"}), (429, {}, {"Retry-After": "x"})])
+    answers = iter(
+        [(429, {}, {"Retry-After": "7"}), (429, {}, {"Retry-After": "1e9"}), (429, {}, {"Retry-After": "x"})]
+    )
     with scripted_server(lambda body, number: next(answers, None) or echo(body, number)) as server:
         ask(["q"], server.url)
     waits = [seconds for seconds in slept if seconds]
@@ -189,9 +191,7 @@ def test_a_refused_request_is_not_tried_again_and_its_row_set_aside(ask):
 
 def test_a_poison_request_is_rejected_while_the_others_go_on(ask, monkeypatch):
     monkeypatch.setattr(llm_client, "MAX_TRIES", 4)
-    with scripted_server(
-        lambda body, number: (500, {}, {}) if "poison" in str(body) else echo(body, number)
-    ) as server:
+    with scripted_server(lambda body, number: (500, {}, {}) if "poison" in str(body) else echo(body, number)) as server:
         rows = ask(["a", "poison", "b"], server.url)
     assert [row["prompt"] for row in rows] == ["a", "b"]
     assert ask.rejected()[0]["reason"].startswith("not answered in 4 tries; the last: InternalServerError 500")
@@ -255,7 +255,7 @@ def test_a_bad_answer_is_asked_again_with_the_next_sample_number_then_rejected(a
 
 def test_stop_texts_are_cut_where_the_server_does_not(ask):
     with scripted_server(lambda *_: ok("one---two\n\nthree", reason="length")) as server:
-        (row,) = ask(["q"], server.url, "--stop", "\n\n", "--stop", "---")
+        (row,) = ask(["q"], server.url, "--stop", "\n\n", "--stop=---")
     assert row["response"] == "one"
 
 
@@ -279,7 +279,9 @@ def test_plain_completions_and_all_options_reach_the_server(ask):
 @pytest.mark.parametrize("gives", [1, 2, 4, 9])
 def test_n_answers_come_however_many_the_server_gives_at_once(tmp_path, gives):
     def reply(body, number):
-        return ok(*(f"seed {body['seed']} text {place}" for place in range(min(gives, body.get("n", 1)) if gives < 9 else 9)))
+        return ok(
+            *(f"seed {body['seed']} text {place}" for place in range(min(gives, body.get("n", 1)) if gives < 9 else 9))
+        )
 
     args = llm_args(tmp_path)
 
