@@ -6,7 +6,7 @@
 #   OUT=/tmp/demo bash run_demo.sh     # elsewhere; the same command again goes on, and asks nothing twice
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-source common/setup.sh
+[[ ${DRY_RUN:-} == 1 ]] || source common/setup.sh
 source common/launch.sh
 OUT=${OUT:-demo_output}
 export PORT=${PORT:-8791} # of the embedded server, which ends with this script

@@ -10,15 +10,15 @@ if [ "$(cat .venv/stamp 2>/dev/null)" != "$setup_stamp" ]; then
     "${PYTHON:-python3}" -m venv --clear .venv
     torch=$(grep '^torch==' constraints.txt)
     if nvidia-smi -L >/dev/null 2>&1; then
-        .venv/bin/pip install --quiet "$torch"
+        .venv/bin/pip install -qq "$torch"
     else
         # The CPU build is a tenth of the size. pip finds it where it was told to look; uv knows where it is published.
-        .venv/bin/pip install --quiet "$torch+cpu" 2>/dev/null ||
-            { .venv/bin/pip install --quiet uv &&
+        .venv/bin/pip install -qq "$torch+cpu" 2>/dev/null ||
+            { .venv/bin/pip install -qq uv &&
                 .venv/bin/uv pip install --quiet --python .venv/bin/python --torch-backend cpu "$torch"; } ||
-            .venv/bin/pip install --quiet "$torch"
+            .venv/bin/pip install -qq "$torch"
     fi
-    .venv/bin/pip install --quiet --compile -c constraints.txt -e '.[dev]'
+    .venv/bin/pip install -qq --compile -c constraints.txt -e '.[dev]'
     echo "$setup_stamp" >.venv/stamp
 fi
 export PATH="$PWD/.venv/bin:$PATH"

@@ -155,19 +155,20 @@ def test_scripts_stop_at_the_first_error_and_only_what_they_started(script):
 
 
 def test_launchers_print_their_commands_under_dry_run(servers):
-    """Each says what it would do, starts nothing, and names modules and flags that exist."""
-    shared = "".join(path.read_text() for path in (ROOT / "common").glob("*.py"))
+    """Each says what it would do, starts nothing, and names files and flags that exist."""
+    shared = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "common").glob("*.py"))
     for launcher in SCRIPTS:
         if not re.search(r"^source common/launch.sh$", launcher.read_text(), re.M):
             continue
         shown = servers.run(["bash", launcher], DRY_RUN="1")
         assert shown.returncode == 0, f"{launcher}: {shown.stderr}"
-        steps = [shlex.split(line) for line in shown.stdout.splitlines() if line.startswith("python -m ")]
+        steps = re.findall(r"^python (?:-m )?(\S+) ?(.*)$", shown.stdout, re.M)
         assert steps or "deepspeed " in shown.stdout, f"{launcher}: {shown.stdout}"
-        for _, _, module, *arguments in steps:
-            source = (ROOT / (module.replace(".", "/") + ".py")).read_text() + shared
-            for flag in (argument.split("=")[0] for argument in arguments if argument.startswith("--")):
-                assert f'"{flag}"' in source, f"{launcher}: {module} has no {flag}"
+        for name, arguments in steps:
+            path = name if name.endswith(".py") else name.replace(".", "/") + ".py"
+            source = (ROOT / path).read_text(encoding="utf-8") + shared
+            for flag in re.findall(r"(?<=--)[a-zA-Z]\w*", arguments):
+                assert f'"--{flag}"' in source, f"{launcher}: {path} has no --{flag}"
     assert servers.pids() == []
 
 

@@ -4,6 +4,7 @@ Both say what transformers' own `generate` says in this process, so each answer 
 """
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -39,7 +40,7 @@ class Server:
     model: str
     port: int
 
-    def __enter__(self) -> "Server":
+    def start(self) -> None:
         """Through serve_llm.sh, whose command is `cat`: the server runs until `cat` has nothing to read."""
         self._script = subprocess.Popen(
             ["bash", ROOT / "common" / "serve_llm.sh", "--engine", self.engine, "--model", self.model]
@@ -52,9 +53,8 @@ class Server:
             text=True,
         )
         assert self.url in self._script.stdout.readline()
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def stop(self) -> None:
         self._script.communicate()
         assert self._script.returncode == 0
         assert not listens(self.port)
@@ -63,11 +63,11 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def kill(self) -> None:
-        """kill -9, workers included: the children of the script that lead a group of their own."""
+    def kill(self, how: signal.Signals) -> None:
+        """The server and its workers: the child of the script that leads a group of its own."""
         children = Path(f"/proc/{self._script.pid}/task/{self._script.pid}/children").read_text(encoding="utf-8")
         (leader,) = [int(child) for child in children.split() if os.getpgid(int(child)) == int(child)]
-        os.killpg(leader, signal.SIGKILL)
+        os.killpg(leader, how)
         wait_until(lambda: not listens(self.port))
 
 
@@ -98,8 +98,10 @@ def tiny(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def server(request, tiny) -> Iterator[Server]:
-    with Server(request.param, tiny, free_port()) as server:
-        yield server
+    server = Server(request.param, tiny, free_port())
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +226,34 @@ def test_prompt_longer_than_the_context_costs_its_row_only(server, tmp_path):
         assert rejected["index"] == 1 and "400" in rejected["reason"]
 
 
+def test_model_that_is_not_served(server, tmp_path):
+    data, save = tmp_path / "questions.jsonl", tmp_path / "answers.jsonl"
+    write_rows(data, [{"prompt": "a"}])
+    command = generate_command(server, data, save, "--model", "no-such")
+    done = subprocess.run(command, capture_output=True, text=True)
+    if server.engine == "vllm":  # 404: nobody will be answered
+        assert done.returncode == 1 and "no-such" in done.stderr and not save.exists()
+    else:  # 400, as for any other request that it does not like
+        assert "no-such" in next(read_rows(f"{save}.rejected.jsonl"))["reason"]
+
+
+def test_answers_of_a_given_form(server, tmp_path):
+    """Guided decoding by vLLM. `transformers serve` passes over the one and refuses the other, row by row."""
+    schema = {"type": "object", "properties": {"score": {"enum": [1, 2, 3]}}, "required": ["score"]}
+    form = {"type": "json_schema", "json_schema": {"name": "score", "schema": schema}}
+    choice = '{"structured_outputs": {"choice": ["yes", "no"]}}'
+    (scored,), _ = ask(server, tmp_path / "scored.jsonl", [chat("a", response_format=form, max_tokens=40)])
+    data, save = tmp_path / "questions.jsonl", tmp_path / "chosen.jsonl"
+    write_rows(data, [{"prompt": "a"}])
+    counts = generate(server, data, save, "--extra_body", choice, "--max_tokens", "8")
+    if server.engine == "vllm":
+        assert json.loads(scored.text)["score"] in (1, 2, 3)
+        assert next(read_rows(save))["response"] in ("yes", "no")
+    else:
+        assert counts["rejected"] == 1
+        assert "structured_outputs" in next(read_rows(f"{save}.rejected.jsonl"))["reason"]
+
+
 def test_doctor_finds_server_and_model(server):
     command = [sys.executable, "-m", "common.doctor", "--base_url", server.url, "--model", server.model]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -234,22 +264,22 @@ def test_doctor_finds_server_and_model(server):
 # ---------------------------------------------------------------- when it goes away
 
 
-@pytest.mark.parametrize("server, rows, tokens", [("transformers", 200, 64), ("vllm", 1500, 200)], indirect=["server"])
-def test_server_killed_and_restarted_in_mid_run(server, tmp_path, rows, tokens):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("server, rows, tokens", [("transformers", 200, 64), ("vllm", 600, 200)], indirect=["server"])
+def test_server_killed_and_restarted_in_mid_run(server, tmp_path, rows, tokens, how):
+    """Asked to stop, a server may answer those in flight with half a text, an error or nothing."""
     data, undisturbed, save = (tmp_path / name for name in ("questions.jsonl", "undisturbed.jsonl", "answers.jsonl"))
     write_rows(data, [{"prompt": f"question {number}"} for number in range(rows)])
     flags = ["--max_tokens", str(tokens)]
     generate(server, data, undisturbed, *flags)
 
-    port = free_port()
-    with Server(server.engine, server.model, port) as first:
-        command = generate_command(first, data, save, *flags)
-        client = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda: stored(save) >= rows // 4)
-        first.kill()
-        answered = stored(save)
-    with Server(server.engine, server.model, port):
-        _, shown = client.communicate(timeout=300)
+    client = subprocess.Popen(generate_command(server, data, save, *flags), stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: stored(save) >= rows // 4)
+    server.kill(how)
+    answered = stored(save)
+    server.stop()
+    server.start()
+    _, shown = client.communicate(timeout=300)
     assert client.returncode == 0, shown
     assert rows // 4 <= answered < rows
     assert save.read_bytes() == undisturbed.read_bytes()
