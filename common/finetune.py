@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def training_arguments(args: argparse.Namespace) -> Any:
         lr_scheduler_type=args.lr_scheduler_type,
         bf16=args.bf16,
         use_cpu=args.use_cpu,
-        gradient_checkpointing=args.gradient_checkpointing,
+        gradient_checkpointing=not args.no_gradient_checkpointing,
         packing=args.packing,
         max_length=args.max_length if args.packing else None,
         logging_steps=args.logging_steps,
@@ -173,8 +174,16 @@ def training_arguments(args: argparse.Namespace) -> Any:
         seed=args.seed,
         data_seed=args.seed,
         report_to="none",
-        disable_tqdm=None,
+        disable_tqdm=not sys.stderr.isatty(),
     )
+
+
+def hush_bars() -> None:
+    """No bars of transformers in a log file."""
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
 
 
 def load_model(args: argparse.Namespace) -> Any:
@@ -323,12 +332,8 @@ def parse_args() -> argparse.Namespace:
     how.add_argument("--adam_beta2", type=float, default=0.95, help="default: 0.95")
     how.add_argument("--warmup_ratio", type=float, default=0.01, help="share of the steps (default: 0.01)")
     how.add_argument("--lr_scheduler_type", default="cosine", help="default: cosine")
-    how.add_argument(
-        "--bf16", action=argparse.BooleanOptionalAction, default=None, help="default: where there is a GPU"
-    )
-    how.add_argument(
-        "--gradient_checkpointing", action=argparse.BooleanOptionalAction, default=True, help="default: on"
-    )
+    how.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 on a GPU")
+    how.add_argument("--no_gradient_checkpointing", action="store_true", help="faster, takes more memory")
     how.add_argument("--seed", type=int, default=42, help="default: 42")
     how.add_argument("--logging_steps", type=int, default=10, help="default: 10")
     how.add_argument("--save_steps", type=int, default=500, help="steps between checkpoints (default: 500)")
@@ -349,8 +354,9 @@ def main() -> None:
     import torch
     from transformers import AutoTokenizer
 
+    hush_bars()
     args.use_cpu = not torch.cuda.is_available()
-    args.bf16 = torch.cuda.is_available() if args.bf16 is None else args.bf16
+    args.bf16 = args.precision == "bf16" or args.precision == "auto" and not args.use_cpu
     processes = int(os.environ.get("WORLD_SIZE", 1))
     nodes = max(1, processes // int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
     first = int(os.environ.get("RANK", 0)) == 0
@@ -371,6 +377,9 @@ def main() -> None:
     trainer = make_trainer(args, settings, tokenizer, examples, processes)
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model()
+    if args.deepspeed != "none":
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()  # left to the interpreter's end, it aborts now and then
     if not first:
         return
     tokenizer.save_pretrained(args.output_dir)

@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from common.errors import BadInput
+from common.finetune import hush_bars
 from common.step import run_main
 
 
@@ -31,6 +32,7 @@ def main() -> None:
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    hush_bars()
     base = args.base_model or PeftConfig.from_pretrained(args.adapter_path).base_model_name_or_path
     model = AutoModelForCausalLM.from_pretrained(
         base, dtype=getattr(torch, args.dtype), trust_remote_code=args.trust_remote_code

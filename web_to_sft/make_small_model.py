@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from common.finetune import hush_bars
 from common.rows import read_rows
 from common.step import run_main
 
@@ -83,6 +84,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    hush_bars()
     rows = (row for path in args.data_path for row in read_rows(path))
     tokenizer = character_tokenizer((character for text in texts_of(list(rows)) for character in text), args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)

@@ -31,7 +31,7 @@ for seed in $SEEDS; do
         --hidden "$HIDDEN" --layers "$LAYERS" --seed "$seed" --save_path "$dir/start"
     run python -m common.finetune --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
         --output_dir "$dir/converter" --deepspeed none --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
-        --learning_rate 2e-3 --adam_beta2 0.98 --warmup_ratio 0.05 --no-gradient_checkpointing --seed "$seed"
+        --learning_rate 2e-3 --adam_beta2 0.98 --warmup_ratio 0.05 --no_gradient_checkpointing --seed "$seed"
     run python -m web_to_sft.score_small --test_path "$dir/test.jsonl" --model_path "$dir/converter" \
         --prompt_template "$dir/prompt.txt" --save_path "$dir/scores.json"
     SCORES+=("$dir/scores.json")

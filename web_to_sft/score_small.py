@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import Reject
+from common.finetune import hush_bars
 from common.prompts import load_prompt
 from common.rows import read_rows, write_text
 from common.step import progress, run_main
@@ -42,6 +43,7 @@ def rewrite(rows: list[dict], model_path: str, template: str, batch_size: int) -
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    hush_bars()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32).to(device).eval()

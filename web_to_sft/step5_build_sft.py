@@ -80,7 +80,8 @@ def main() -> None:
                 step.counts[why.reason.partition(":")[0]] += 1
                 step.reject(index, why.reason, row)
             else:
-                step.counts["lost numbers"] += "lost_numbers" in result
+                if "lost_numbers" in result:
+                    step.counts["flagged, lost numbers"] += 1
                 step.write(result)
 
 

@@ -38,7 +38,7 @@ def train(monkeypatch, capsys, place, name, *more):
         place / name,
     ]
     arguments += ["--deepspeed", "none", "--per_device_train_batch_size", 4, "--learning_rate", 3e-3, "--max_steps", 12]
-    arguments += ["--logging_steps", 1, "--no-gradient_checkpointing", "--save_steps", 6]
+    arguments += ["--logging_steps", 1, "--no_gradient_checkpointing", "--save_steps", 6]
     monkeypatch.setattr(sys, "argv", ["finetune.py", *map(str, arguments), *map(str, more)])
     finetune.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"')]
@@ -103,7 +103,7 @@ def test_the_papers_settings_are_the_defaults(monkeypatch):
     args = args_of(monkeypatch)
     assert (args.learning_rate, args.weight_decay, args.adam_beta2, args.warmup_ratio) == (5e-6, 0.01, 0.95, 0.01)
     assert (args.num_train_epochs, args.per_device_train_batch_size, args.lr_scheduler_type) == (3, 16, "cosine")
-    assert (args.deepspeed, args.gradient_checkpointing, args.loss_on) == ("zero2", True, "response")
+    assert (args.deepspeed, args.no_gradient_checkpointing, args.loss_on) == ("zero2", False, "response")
     exact = args_of(monkeypatch, "--paper_exact")
     assert (exact.loss_on, exact.max_length, exact.too_long) == ("all", 512, "cut")
     assert args_of(monkeypatch, "--qlora").lora_rank == 16
