@@ -113,13 +113,15 @@ def make_plan(args: argparse.Namespace, examples: list[dict], processes: int, no
     parameters, largest = count_parameters(args)
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * processes
     sequences = math.ceil(tokens / args.max_length) if args.packing else len(examples)
+    steps = math.ceil(math.ceil(sequences / batch) * args.num_train_epochs)
     return {
         "parameters": parameters,
         "examples": len(examples),
+        "sequences": sequences,
         "tokens_per_epoch": tokens,
         "learned_tokens_per_epoch": learned,
         "batch_size": batch,
-        "steps": math.ceil(math.ceil(sequences / batch) * args.num_train_epochs),
+        "steps": min(steps, args.max_steps) if args.max_steps > 0 else steps,
         "processes": processes,
         "gb_per_gpu_without_activations": round(estimate_memory(args, parameters, largest, processes, nodes), 2),
         "gb_there": round(memory_a_process(processes // nodes), 2),
@@ -276,7 +278,7 @@ def speed_of(plan: dict, steps: int, seconds: float) -> dict:
     """Tokens a second over all GPUs, and the share of the GPUs' peak at 6 operations a parameter and token."""
     import torch
 
-    tokens = plan["tokens_per_epoch"] * steps * plan["batch_size"] / plan["examples"]
+    tokens = plan["tokens_per_epoch"] * steps * plan["batch_size"] / plan["sequences"]
     speed = {"seconds": round(seconds, 1), "tokens_per_second": round(tokens / seconds, 1)}
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     peak = next((flops for gpu, flops in PEAK_FLOPS.items() if gpu in name), None)

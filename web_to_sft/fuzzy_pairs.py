@@ -50,7 +50,6 @@ class Match(NamedTuple):
 
 # --- normalising -----------------------------------------------------------------------------------------------------
 
-_ESCAPED_NEWLINES = re.compile(r"(?:\\n)+")
 _KEPT_BY_PAPER = re.compile(r"[0-9\u4e00-\u9fa5]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 _LONE_POINT = re.compile(r"(?<!\d)\.|\.(?!\d)")
 
@@ -74,7 +73,7 @@ _KEPT = _KeptCharacters({ord("×"): "*", ord("÷"): "/", ord("⁄"): "/", ord("�
 
 def normalise_unicode(text: str) -> str:
     """Any language: NFKC, case folded, letters and digits; operators and decimal points stay, so 3.5+2 is not 35-2."""
-    text = unicodedata.normalize("NFKC", _ESCAPED_NEWLINES.sub(" ", text).replace(TAG, "")).casefold()
+    text = unicodedata.normalize("NFKC", text.replace("\\n", " ").replace(TAG, "")).casefold()
     return _LONE_POINT.sub("", text).translate(_KEPT)
 
 
@@ -82,8 +81,8 @@ NORMALIZERS = {"paper": normalise_paper, "unicode": normalise_unicode}
 
 
 def normalise_web_question(text: str, normalizer: str) -> str:
-    """The released code first turns runs of a written-out \\n into one newline, in web questions and nowhere else."""
-    return NORMALIZERS[normalizer](_ESCAPED_NEWLINES.sub("\n", text) if "\\n" in text else text)
+    """The released code turns written-out \\n into newlines, in web questions only; elsewhere the n stays as a letter."""
+    return NORMALIZERS[normalizer](text.replace("\\n", "\n"))
 
 
 # --- what the texts are summarised in --------------------------------------------------------------------------------

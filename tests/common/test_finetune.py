@@ -61,7 +61,7 @@ def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeyp
     curve = dict(json.loads((place / "whole.manifest.json").read_text(encoding="utf-8"))["loss"])
     assert curve[12] < curve[1] - 0.3
     assert (place / "whole" / "loss.png").stat().st_size > 1000
-    assert plan["plan"]["steps"] == 30 and plan["counts"]["rows"] == len(ROWS) and plan["goes_on_from"] is None
+    assert plan["plan"]["steps"] == 12 and plan["counts"]["rows"] == len(ROWS) and plan["goes_on_from"] is None
     # What a run killed after step 6 leaves behind.
     (place / "killed").mkdir()
     shutil.copytree(place / "whole" / "checkpoint-6", place / "killed" / "checkpoint-6")
@@ -86,6 +86,24 @@ def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
         expected = adapted(**tokenizer("1+2=?", return_tensors="pt")).logits
     assert torch.allclose(logits(place / "merged"), expected, atol=1e-5)
     assert not torch.allclose(logits(place / "start"), expected, atol=1e-3)
+
+
+def test_packed_examples_do_not_see_each_other(monkeypatch, place):
+    args = args_of(monkeypatch, "--packing", "--deepspeed", "none", "--max_length", "64", "--no_gradient_checkpointing")
+    args.model_name_or_path, args.output_dir = str(place / "start"), str(place / "packed")
+    args.data_path, args.use_cpu, args.bf16 = str(place / "rows.jsonl"), True, False
+    tokenizer = AutoTokenizer.from_pretrained(place / "start")
+    examples, _ = finetune.read_examples(args, tokenizer)
+    trainer = finetune.make_trainer(args, finetune.training_arguments(args), tokenizer, examples, 1)
+    batch = next(iter(trainer.get_train_dataloader()))
+    model, ids = trainer.model.eval(), batch["input_ids"]
+    starts = (batch["position_ids"][0] == 0).nonzero().flatten().tolist()
+    assert len(starts) > ids.shape[0]
+    with torch.inference_mode():
+        packed = model(**{key: value for key, value in batch.items() if key != "labels"}).logits[0]
+        for start, end in zip(starts, [*starts[1:], ids.shape[1]], strict=True):
+            alone = model(input_ids=ids[:, start:end]).logits[0]
+            assert torch.allclose(packed[start:end], alone, atol=1e-4)
 
 
 def test_what_is_no_adapter_is_named(monkeypatch, place):
