@@ -30,13 +30,13 @@ BLOCK_COLUMNS = 1024
 BLOCK_CELLS = 1 << 17  # sketches compared at a time: 1 MiB, so a block stays in cache
 DENSE = 4  # candidates a row from which the order bits pay for themselves
 CHUNK_ROWS = 10_000  # web rows handed to a worker process at a time
-SCORERS = {
-    "ratio": fuzz.ratio,
-    "token_sort_ratio": fuzz.token_sort_ratio,
-    "token_set_ratio": fuzz.token_set_ratio,
-    "partial_ratio": fuzz.partial_ratio,
-    "levenshtein": Levenshtein.normalized_similarity,
-    "jaro_winkler": JaroWinkler.normalized_similarity,
+SCORERS = {  # and what each gives to equal texts
+    "ratio": (fuzz.ratio, 100),
+    "token_sort_ratio": (fuzz.token_sort_ratio, 100),
+    "token_set_ratio": (fuzz.token_set_ratio, 100),
+    "partial_ratio": (fuzz.partial_ratio, 100),
+    "levenshtein": (Levenshtein.normalized_similarity, 1),
+    "jaro_winkler": (JaroWinkler.normalized_similarity, 1),
 }
 
 
@@ -81,7 +81,7 @@ NORMALIZERS = {"paper": normalise_paper, "unicode": normalise_unicode}
 
 
 def normalise_web_question(text: str, normalizer: str) -> str:
-    """The released code turns written-out \\n into newlines, in web questions only; elsewhere the n stays as a letter."""
+    """The released code turns a written-out \\n into a newline here and nowhere else; elsewhere its n stays."""
     return NORMALIZERS[normalizer](text.replace("\\n", "\n"))
 
 
@@ -273,14 +273,19 @@ class _Search:
 
 
 def match_best(index: Index, questions: Sequence[str], scorer: str, score_cutoff: float) -> list[Match]:
-    """The most similar high-quality question of each web row, the lowest index among equals; none below the cut-off."""
+    """The most similar high-quality question of each web row, the lowest index among equals; none below the cut-off.
+
+    Similarity goes from 0 to 100 with every scorer.
+    """
+    similarity, top = SCORERS[scorer]
     matches = []
     for start in range(0, len(questions), 256):
         block = questions[start : start + 256]
-        scores = process.cdist(block, index.questions, scorer=SCORERS[scorer], score_cutoff=score_cutoff)
+        scores = process.cdist(block, index.questions, scorer=similarity, score_cutoff=score_cutoff * top / 100)
+        scores *= 100 / top
         for question, row in zip(block, scores, strict=True):
             place = int(row.argmax()) if len(row) and (question or not index.strict) else None
-            found = place is not None and row[place] >= score_cutoff and row[place] > 0
+            found = place is not None and row[place] > 0  # below the cut-off it is 0
             matches.append(Match(place, float(row[place])) if found else Match(None, None))
     return matches
 

@@ -94,14 +94,10 @@ def compare(problems: list[tuple[str, str]], rng: random.Random) -> None:
     expected = oracle.pairs(web, clean)
     slow = time.process_time() - start
     assert found == expected, "the pairs differ from the oracle's"
-    print(
-        f"2,000 x 2,000: {len(found)} pairs, oracle {slow:.2f} s, ours {seconds:.4f} s: {slow / seconds:.0f}x"
-    )
+    print(f"2,000 x 2,000: {len(found)} pairs, oracle {slow:.2f} s, ours {seconds:.4f} s: {slow / seconds:.0f}x")
     clean = clean_rows(problems, 20_000, rng)
     found, seconds = ours(crawled_rows(clean, 20_000, rng), clean, 1, time.process_time)
-    print(
-        f"20,000 x 20,000: {len(found)} pairs, ours {seconds:.2f} s: {100 * slow / seconds:.0f}x by extrapolation"
-    )
+    print(f"20,000 x 20,000: {len(found)} pairs, ours {seconds:.2f} s: {100 * slow / seconds:.0f}x by extrapolation")
 
 
 def memory_gb() -> str:

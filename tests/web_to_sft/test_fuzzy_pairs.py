@@ -182,10 +182,11 @@ def test_near_misses_name_the_close_row_with_another_solution():
     assert (match.highquality, match.distance, match.rejected) == (None, 1, 0)
 
 
-def test_rapidfuzz_takes_the_best_and_the_lowest_of_equals():
-    index = Index(["abcdefgh1", "abcdefgh12", "abcdefgh12"], ["", "", ""])
+@pytest.mark.parametrize("scorer", fuzzy_pairs.SCORERS)
+def test_rapidfuzz_takes_the_best_and_the_lowest_of_equals(scorer):
+    index = Index(["abcdefgz12", "abcdefgh12", "abcdefgh12"], ["", "", ""])
     web = [("abcdefgh 12", ""), ("zzzz", "")]
-    matches = list(match_all(index, web, "unicode", matcher="rapidfuzz", score_cutoff=80))
+    matches = list(match_all(index, web, "unicode", matcher="rapidfuzz", scorer=scorer, score_cutoff=80))
     assert [(match.highquality, match.distance) for match in matches] == [(1, 100.0), (None, None)]
 
 
