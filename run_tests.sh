@@ -12,6 +12,7 @@ if [ "${1:-}" = --peers ]; then
     bash tests/peers/setup_peers.sh
     exec python -m pytest -m peers "$@"
 fi
+export OMP_NUM_THREADS=1 # two test processes share the cores
 ruff check .
 ruff format --check --quiet .
 exec python -m pytest -m "not peers" --numprocesses 2 --dist worksteal "$@"

@@ -2,7 +2,8 @@
 
     {"instruction": "Add.", "input": "1 2", "output": "3"}   ->  "Add.\\n1 2\\n3", answers at [(9, 10)]
 
-Also {"messages": [{"role": "user", "content": ...}, ...]} and ShareGPT's {"conversations": [{"from": "human", "value": ...}]}.
+Also {"messages": [{"role": "user", "content": ...}, ...]}, and ShareGPT's {"conversations": [{"from": "human",
+"value": ...}, ...]}.
 """
 
 from typing import Any, NamedTuple

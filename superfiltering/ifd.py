@@ -3,8 +3,8 @@
     IFD = ppl(answer | prompt) / ppl(answer) = exp(loss with the prompt - loss without it)
 
 A row is scored in two runs through the model: the answer behind its prompt, and the answer alone. `score_rows` is
-our version: one tokenisation, the same answer tokens in both runs, a start token before both, so that the first answer
-token counts and a one-token answer has a score. `score_rows_paper_exact` is the released code's: see README, differences.
+our version: one tokenisation, the same answer tokens in both runs, a start token before both, so that the first
+answer token counts and a one-token answer has a score. `score_rows_paper_exact` is the released code's: see README.
 """
 
 from typing import NamedTuple
@@ -69,7 +69,7 @@ def score_rows(scorer: Scorer, texts: list[Text | Reject], max_length: int, batc
 
 
 def start_token(tokenizer) -> int:
-    """The token that stands before everything: what the family begins a text with, or else ends one with (GPT-2, Qwen)."""
+    """What stands before everything: the token that begins a text in this family, or else ends one (GPT-2, Qwen)."""
     for token in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
         if token is not None:
             return token
@@ -77,7 +77,7 @@ def start_token(tokenizer) -> int:
 
 
 def token_span(encoding, span: tuple[int, int], shift: int = 0) -> tuple[int, int] | None:
-    """Positions of the tokens that hold a character of text[start:end]; a token that also holds prompt is one of them."""
+    """Positions of the tokens that hold a character of text[start:end], also those that hold some prompt as well."""
     start, end = span
     first = next((t for at in range(start, end) if (t := encoding.char_to_token(at)) is not None), None)
     last = next((t for at in range(end - 1, start - 1, -1) if (t := encoding.char_to_token(at)) is not None), None)
@@ -89,9 +89,7 @@ def token_span(encoding, span: tuple[int, int], shift: int = 0) -> tuple[int, in
     return first + shift, last + 1 + shift
 
 
-def plan_row(
-    row: int, ids: list[int], spans: list[tuple[int, int]], max_length: int
-) -> tuple[list[Job], int]:
+def plan_row(row: int, ids: list[int], spans: list[tuple[int, int]], max_length: int) -> tuple[list[Job], int]:
     """The runs that score the answers at `spans`, and how many answer tokens had to be left out.
 
     All answers within `max_length` share one run. One that ends later gets its own: its prompt loses tokens at the
@@ -105,7 +103,8 @@ def plan_row(
         else:
             kept = min(kept, max(max_length - start, max_length // 2))
             cut += end - start - kept
-            prompt = [ids[0], *ids[1:start][-(max_length - kept - 1) :]]
+            room = max_length - kept - 1
+            prompt = [ids[0], *ids[max(1, start - room) : start]]
             piece = Piece([*prompt, *ids[start : start + kept]], [(len(prompt), len(prompt) + kept)])
             jobs.append(Job(piece, [(row, turn, CONDITIONED)]))
         jobs.append(Job(Piece([ids[0], *ids[start : start + kept]], [(1, 1 + kept)]), [(row, turn, DIRECT)]))

@@ -45,7 +45,7 @@ def answer_positions(tokenizer, text: str, start: int, end: int) -> list[int]:
 
 
 def default_scores(model, tokenizer, text: str, start: int, end: int, start_token: int) -> tuple[float, float] | None:
-    """(loss alone, loss behind the prompt) of the same answer tokens, a start token before both; texts that fit only."""
+    """(loss alone, loss behind the prompt) of the same answer tokens, a start token before both; the text must fit."""
     ids = tokenizer.encode(text, add_special_tokens=False)
     positions = answer_positions(tokenizer, text, start, end)
     if not positions:
