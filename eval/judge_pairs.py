@@ -25,7 +25,7 @@ from common.prompts import fill, load_prompt
 from common.rows import read_rows, write_rows, write_text
 from common.step import BadValue, Step, add_step_arguments, need, run_main
 
-SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)(?:\s*[,/]\s*|\s+)(\d+(?:\.\d+)?)\s*(?:\n|$)")
+SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)(?:[ \t]*[,/][ \t]*|[ \t]+)(\d+(?:\.\d+)?)[ \t\r]*(?:\n|$)")
 QUESTION_KEYS = ("prompt", "question", "instruction", "Instruction", "text", "conversations")
 
 
