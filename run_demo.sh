@@ -40,6 +40,15 @@ run python eval/judge_pairs.py wrap --answers1 "$OUT/eval/answers.jsonl" --answe
 run python eval/judge_pairs.py judge --wrapped_path "$TO/pairs.json" --save_path "$TO/reviews.json"
 run python eval/judge_pairs.py combine --review_paths "$TO/reviews.json" --save_path "$TO/judged.json"
 
+section "webr: pages rebuilt into requests and responses, near-duplicates removed, a report"
+TO=$OUT/webr
+run python webr/step1_infer_author.py --data_path webr/sample/pages.json --save_path "$TO/authors.jsonl" --dedup_pages
+run python webr/step2_make_requests.py --data_path "$TO/authors.jsonl" --save_path "$TO/requests.jsonl"
+run python webr/step3_make_responses.py --data_path "$TO/requests.jsonl" --save_path "$TO/responses.jsonl"
+run python webr/step4_refine_responses.py --data_path "$TO/responses.jsonl" --save_path "$TO/refined.jsonl"
+run python webr/step5_postprocess.py --WI_data_paths "$TO/refined.jsonl" --WR_data_paths "$TO/refined.jsonl" \
+    --tokenizer_model_name "$OUT/superfiltering/random_model" --save_name "$TO/webr"
+
 section "web_to_sft: crawled problems paired with clean ones, a tiny converter trained, the crawl converted, evaluated"
 SAMPLE=web_to_sft/sample
 TO=$OUT/web_to_sft
