@@ -2,7 +2,7 @@
 
     find_near_duplicates([[5, 7, 9], [1, 2], [9, 7, 5, 5]])     # [-1, -1, 0]: row 2 repeats row 0, the others are kept
 
-Two rows are candidates when the values of a band agree: 14 bands of 9 permutations for Jaccard 0.7 and 128 permutations.
+Two rows are candidates when the values of a band agree: 14 bands of 9 values for Jaccard 0.7 and 128 permutations.
 Default: a candidate counts only if the true Jaccard similarity reaches the threshold, and only rows that are kept
 can be repeated, so of a chain of neighbours every second one stays. `as_released`: a row goes as soon as one before it
 is a candidate, unverified, even when that one goes itself.

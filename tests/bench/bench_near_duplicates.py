@@ -20,7 +20,7 @@ from webr.near_duplicates import find_near_duplicates
 
 
 def requests(count: int, tokens: int = 60, repeated: float = 0.2, seed: int = 0) -> Iterator[list[int]]:
-    """Token n is drawn in proportion to 1/n, as words are; one row in five is an earlier one, up to a quarter changed."""
+    """Token n is drawn in proportion to 1/n, as words are; one row in five is an earlier one, partly changed."""
     random = np.random.default_rng(seed)
     earlier: list[np.ndarray] = []
     for _ in range(count):
