@@ -66,6 +66,7 @@ class AnswerStore:
                 await loop.run_in_executor(self._thread, self.write, batch)
             except CommonError as error:
                 committed.set_exception(error)
+                committed.exception()  # seen, also if those who waited are cancelled by now
             else:
                 committed.set_result(None)
         self._flushing = False
@@ -92,4 +93,5 @@ def _connect(path: str | Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last answers, never the file
     connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA wal_autocheckpoint=25000")  # 100 MB: a random index page is synced once, not every time
     return connection

@@ -24,18 +24,19 @@ from common.errors import BadInput, Reject, ServerDown, ServerRefused
 from common.manifest import redact
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time, with jitter
+LONGEST_WAIT_WHILE_ALIVE = 2.0  # after an odd failure of a server that answers others
 LONGEST_RETRY_AFTER = 300.0
 MAX_TRIES = 20  # of one request, on a server that answers others
 RETRIED = {408, 409, 425, 429}
 WRONG_SETUP = {401, 403, 404, 405}
-UNAVAILABLE = {429, 502, 503, 504}  # says nothing about the request itself
+UNAVAILABLE = {429, 502, 503, 504}
 
 
 class Unanswered(Exception):
-    """One try failed. `counts`: it counts against this request; else it may be the server's state."""
+    """One try failed. It says something about this `request`, about the `connection`, or the server's `load`."""
 
-    def __init__(self, kind: str, detail: str = "", counts: bool = False, retry_after: float = 0.0) -> None:
-        self.kind, self.counts, self.retry_after = kind, counts, retry_after
+    def __init__(self, kind: str, detail: str, about: str = "request", retry_after: float = 0.0) -> None:
+        self.kind, self.about, self.retry_after = kind, about, retry_after
         super().__init__(f"{kind}: {detail}" if detail else kind)
 
 
@@ -113,11 +114,14 @@ class LLMClient:
             try:
                 answer = check(await self._try(server, method, path, body))
             except Unanswered as failure:
-                pause = self._note_failure(server, failure, path)
-                tries += failure.counts or self.answered > answered_before
+                self._note_failure(server, failure, path)
+                alive = self.answered > answered_before  # others are answered: it is not the server
                 answered_before = self.answered
+                tries += alive or failure.about == "request"
                 if tries >= MAX_TRIES:
                     raise Reject(f"not answered in {tries} tries; the last: {failure}") from failure
+                longest = LONGEST_WAIT_WHILE_ALIVE if alive and failure.about != "load" else LONGEST_WAIT
+                pause = max(failure.retry_after, min(wait, longest) * random.uniform(0.5, 1.5))
             else:
                 server.failures = 0
                 self.answered += 1
@@ -125,7 +129,7 @@ class LLMClient:
                 return answer
             finally:
                 server.in_flight -= 1
-            await asyncio.sleep(max(pause, wait * random.uniform(0.5, 1.5)))
+            await asyncio.sleep(pause)
             wait = min(2 * wait, LONGEST_WAIT)
             self.retries += 1
 
@@ -144,25 +148,25 @@ class LLMClient:
             async with self._session.request(method, server.base_url + path, data=body, proxy=server.proxy) as response:
                 payload = await response.read()
         except asyncio.TimeoutError:
-            raise Unanswered("APITimeoutError", f"no answer in {self._timeout.total:g} s") from None
+            raise Unanswered("APITimeoutError", f"no answer in {self._timeout.total:g} s", "connection") from None
         except aiohttp.InvalidURL as error:
             raise ServerRefused(f"{server.base_url}: not an address: {error}") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Unanswered("APIConnectionError", str(error) or type(error).__name__) from None
+            raise Unanswered("APIConnectionError", str(error) or type(error).__name__, "connection") from None
         if response.status != 200:
             raise self._bad_status(server, response.status, response.headers, payload)
         try:
             return json.loads(payload)
         except ValueError:
             kind = "HTML" if payload.lstrip()[:1] == b"<" else "cut or broken JSON"
-            raise Unanswered("APIResponseValidationError", f"{kind} with status 200", counts=True) from None
+            raise Unanswered("APIResponseValidationError", f"{kind} with status 200") from None
 
     def _bad_status(self, server: Server, status: int, headers: Any, payload: bytes) -> Exception:
         said = _error_message(payload)
         if status >= 500 or status in RETRIED:
             kind = "RateLimitError" if status == 429 else "InternalServerError"
             after = _retry_after(headers.get("Retry-After"))
-            return Unanswered(f"{kind} {status}", said, status not in UNAVAILABLE, after)
+            return Unanswered(f"{kind} {status}", said, "load" if status in UNAVAILABLE else "request", after)
         if status in WRONG_SETUP:
             advice = {401: "is OPENAI_API_KEY set?", 404: "is the address right, and the model's name?"}
             return ServerRefused(
@@ -170,14 +174,14 @@ class LLMClient:
             )
         self.errors[f"BadRequestError {status}"] += 1
         self._refused_first += 1
-        if not self.answered and self._refused_first >= 100:
+        if not self.served_as and self._refused_first >= 100:
             return ServerRefused(
                 f"{server.base_url}: the first 100 requests were all refused, the last: {status} {said}"
             )
         return Reject(f"BadRequestError {status}: {said}")
 
-    def _note_failure(self, server: Server, failure: Unanswered, path: str) -> float:
-        """Count it, let the server rest, stop the run if nothing was answered for too long; how long to wait."""
+    def _note_failure(self, server: Server, failure: Unanswered, path: str) -> None:
+        """Count it, let the server rest, stop the run if nothing was answered for too long."""
         now = time.monotonic()
         self.errors[failure.kind] += 1
         if self._failing_since is None:
@@ -185,7 +189,7 @@ class LLMClient:
             if not self.answered:
                 message = f"waiting for {server.base_url} ({failure}), up to {self._server_timeout:g} s"
                 print(redact(message), file=sys.stderr)
-        if not failure.counts:
+        if failure.about != "request":
             server.failures += 1
             server.rests_until = now + min(FIRST_WAIT * 2 ** min(server.failures, 10), LONGEST_WAIT)
         if now - self._failing_since >= self._server_timeout:
@@ -193,7 +197,6 @@ class LLMClient:
                 f"{server.base_url}{path}: no request was answered for {self._server_timeout:g} s; "
                 f"the last: {failure}. Everything so far is kept, run again to go on"
             )
-        return failure.retry_after
 
 
 def _checked_choices(payload: Any) -> dict:
@@ -205,7 +208,7 @@ def _checked_choices(payload: Any) -> dict:
         payload["choices"][0]
     except (KeyError, TypeError, IndexError):
         said = json.dumps(payload, ensure_ascii=True)[:200]
-        raise Unanswered("APIResponseValidationError", f"no choices in {said}", counts=True) from None
+        raise Unanswered("APIResponseValidationError", f"no choices in {said}") from None
     return payload
 
 
@@ -213,7 +216,7 @@ def _checked_models(payload: Any) -> list[str]:
     try:
         return [model["id"] for model in payload["data"]]
     except (KeyError, TypeError):
-        raise Unanswered("APIResponseValidationError", "no list of models", counts=True) from None
+        raise Unanswered("APIResponseValidationError", "no list of models") from None
 
 
 def _error_message(payload: bytes) -> str:

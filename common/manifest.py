@@ -133,6 +133,8 @@ def diff(first: dict, second: dict, place: str = "") -> list[str]:
     lines = []
     for key in sorted(first.keys() | second.keys()):
         a, b = first.get(key), second.get(key)
+        if not place and key in ("inputs", "outputs"):  # what is in the files, wherever they lie
+            a, b = list((a or {}).values()), list((b or {}).values())
         if a == b or (not place and key in VOLATILE):
             continue
         if isinstance(a, dict) and isinstance(b, dict):

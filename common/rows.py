@@ -317,9 +317,13 @@ class RowWriter:
         self.count += 1
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self.close(keep=kind is None)
+
+    def close(self, keep: bool) -> None:
+        """Put the file in its place, or leave no trace of it."""
         try:
-            self._file.close(complete=kind is None)
-            if kind is None:
+            self._file.close(complete=keep)
+            if keep:
                 replace_synced(self.part, self.path)
             else:
                 _remove(self.part)

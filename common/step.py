@@ -9,7 +9,6 @@ The output appears whole when the block ends well, with `<output>.manifest.json`
 """
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError, Reject
-from common.rows import RowWriter, count_rows, scan_rows
+from common.rows import RowWriter, count_rows, input_files, scan_rows
 
 INTERRUPTED = 130
 
@@ -60,14 +59,18 @@ class Step:
         self._writer = RowWriter(output, allow_nan)
         real = self._writer.path
         self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
-        for path in inputs:
-            if os.path.realpath(path) == str(real):
-                raise BadInput(f"{path}: is both input and output; choose another output")
+        for file in (file for path in inputs for file in input_files(path)):
+            if file.resolve() == real:
+                raise BadInput(f"{file}: is both input and output; choose another output")
 
     def __enter__(self) -> "Step":
         self._started = time.time()
         self._writer.__enter__()
-        self._rejected.__enter__()
+        try:
+            self._rejected.__enter__()
+        except BaseException:
+            self._writer.close(keep=False)
+            raise
         return self
 
     def rows(self) -> Iterator[tuple[int, dict]]:
@@ -112,22 +115,21 @@ class Step:
         self._rejected.write(entry if answer is None else entry | {"answer": answer})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        whole = kind is None
-        if whole and self.counts["in"] != self.counts["done"] + self.counts["rejected"]:
-            whole, lost = False, CommonError(f"{self.output}: rows do not add up: {dict(self.counts)}; nothing written")
-            kind, error = type(lost), lost
-        rejected = self._rejected.count
+        balanced = self.counts["in"] == self.counts["done"] + self.counts["rejected"]
+        whole = kind is None and balanced
+        # The rejected file first: when the output is there, everything that belongs to it is.
+        rejected = whole and self._rejected.count > 0
+        self._rejected.close(keep=rejected)
         if whole and not rejected:
             self._rejected.path.unlink(missing_ok=True)  # of an earlier run
-        # The rejected file first: when the output is there, everything that belongs to it is.
-        self._rejected.__exit__(None if whole and rejected else CommonError, None, None)
-        self._writer.__exit__(kind, error, trace)
-        if not whole:
-            if trace is None:
-                raise error
-            return
+        self._writer.close(keep=whole)
+        if kind is None and not balanced:
+            raise CommonError(f"{self.output}: the rows do not add up, nothing is written: {dict(self.counts)}")
+        if whole:
+            self._finish([self._writer.path, *([self._rejected.path] if rejected else [])])
+
+    def _finish(self, outputs: list[Path]) -> None:
         seconds = time.time() - self._started
-        outputs = [self._writer.path, *([self._rejected.path] if rejected else [])]
         self.facts["rows_written"] = self._writer.count
         manifest.write(
             self.output,

@@ -1,7 +1,7 @@
 """Prompts are text files: common/prompts/<method>/<name>.<lang>.txt, or a file of the user's own.
 
-prompt = load_prompt("webr", "author", "zh")
-text = fill(prompt, page=page)                  # replaces {page}; other braces stay as they are
+template = load_prompt("webr", "author", "zh")
+text = fill(template, page=page)                  # replaces {page}; other braces stay as they are
 """
 
 import re
@@ -23,9 +23,9 @@ def load_prompt(method: str, name: str, lang: str = "en", path: str | None = Non
         raise BadInput(f"{file}: a prompt must be UTF-8 text: {error}") from None
 
 
-def fill(prompt: str, **values: str) -> str:
+def fill(template: str, /, **values: str) -> str:
     """Put each value where its {name} stands, in one pass: braces inside a value are left alone."""
-    missing = [name for name in values if "{" + name + "}" not in prompt]
+    missing = [name for name in values if "{" + name + "}" not in template]
     if missing:
         raise BadInput(f"the prompt has no place for {', '.join('{' + name + '}' for name in missing)}")
-    return re.sub(r"\{(" + "|".join(map(re.escape, values)) + r")\}", lambda match: values[match[1]], prompt)
+    return re.sub(r"\{(" + "|".join(map(re.escape, values)) + r")\}", lambda match: values[match[1]], template)

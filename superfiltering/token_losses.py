@@ -1,0 +1,235 @@
+"""How surprised a causal language model is by given stretches of text: the hot loop of IFD.
+
+    scorer = load_scorer("gpt2", device="cuda", dtype="bf16")
+    span_losses(scorer, [Piece(ids=[50256, 40, 716, 257], spans=[(1, 4)])], batch_tokens=8192)   # [[4.87]]
+
+A piece is one run through the model; the loss of a span is the mean cross-entropy of its tokens, each predicted from
+the tokens before it. What makes this fast: pieces of like length go together, so padding is rare (padding stands at
+the right, where causal attention never looks, so no mask is needed and the fused attention kernel is used); logits
+are computed for span tokens only, tile by tile, and never kept; the device is waited for once, at the end.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.activations import NewGELUActivation
+from transformers.pytorch_utils import Conv1D
+
+from common.errors import BadInput, CommonError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# A tile of logits should stay in a CPU's last-level cache; on a GPU it should be large enough to keep it busy.
+CPU_TILE_TOKENS, CPU_TILE_WORDS = 1024, 4096
+GPU_TILE_LOGITS = 1 << 28
+PROBE_LENGTH = 8
+PROBE_TOLERANCE = {"fp32": 1e-3, "bf16": 0.5, "fp16": 0.1}
+
+
+class Piece(NamedTuple):
+    ids: list[int]
+    spans: list[tuple[int, int]]  # token positions [start, end), start >= 1
+
+
+class Scorer(NamedTuple):
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    dtype: torch.dtype
+    head: torch.Tensor  # vocabulary x width
+    head_bias: torch.Tensor | None
+    bend: Callable[[torch.Tensor], torch.Tensor] | None  # what some families do to their logits
+
+
+def load_scorer(
+    model_name_or_path: str, device: str = "cpu", dtype: str = "fp32", trust_remote_code: bool = False
+) -> Scorer:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_name_or_path, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            model_name_or_path, dtype=torch.float32, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{model_name_or_path}: cannot be loaded as a causal language model: {error}") from error
+    if not tokenizer.is_fast:
+        raise BadInput(f"{model_name_or_path}: its tokenizer gives no character offsets; a fast tokenizer is needed")
+    return prepare_scorer(model, tokenizer, device, dtype)
+
+
+def prepare_scorer(model: Any, tokenizer: Any, device: str = "cpu", dtype: str = "fp32") -> Scorer:
+    """bf16 and fp16 are for the matrix products; the residual stream, norms and losses stay in fp32."""
+    kind = DTYPES[dtype]
+    model = model.eval().to(device)
+    _fuse_gelu(model)
+    head = model.get_output_embeddings()
+    weight, bias, bend = head.weight.detach(), getattr(head, "bias", None), _logit_bend(model.config)
+    if kind is not torch.float32:
+        if bend is None:
+            # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
+            weight = weight - weight.mean(0)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
+                module.to(kind)
+    bias = None if bias is None else bias.detach().float()
+    scorer = Scorer(model, tokenizer, torch.device(device), kind, weight.to(kind), bias, bend)
+    _check_head(scorer, PROBE_TOLERANCE[dtype])
+    return scorer
+
+
+def span_losses(scorer: Scorer, pieces: list[Piece], batch_tokens: int) -> list[list[float]]:
+    """The mean loss of every span of every piece, in order; an empty span has none (NaN)."""
+    pending = list(length_sorted_batches([len(piece.ids) for piece in pieces], batch_tokens))[::-1]
+    losses, done = [], []
+    with torch.inference_mode():
+        while pending:
+            batch = pending.pop()
+            try:
+                losses.append(_batch_losses(scorer, [pieces[i] for i in batch]))
+                done += batch
+            except torch.cuda.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise CommonError(
+                        f"{len(pieces[batch[0]].ids):,} tokens do not fit on {scorer.device}: lower --max_length"
+                    ) from None
+                torch.cuda.empty_cache()
+                pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+        sums = torch.cat([torch.zeros(1, dtype=torch.float64), *(part.cpu().double() for part in losses)]).cumsum(0)
+    return _means(pieces, done, sums.numpy())
+
+
+def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Indices, longest first, cut so that a batch padded to its longest piece stays within `batch_tokens`."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _batch_losses(scorer: Scorer, pieces: list[Piece]) -> torch.Tensor:
+    """The loss of every span token, piece by piece, span by span."""
+    width = max(1, max(len(piece.ids) for piece in pieces) - 1)  # nothing is predicted from the last token
+    inputs = np.zeros((len(pieces), width), dtype=np.int64)
+    sources: list[np.ndarray] = []
+    targets: list[int] = []
+    for row, piece in enumerate(pieces):
+        inputs[row, : len(piece.ids) - 1] = piece.ids[:-1]
+        for start, end in piece.spans:
+            sources.append(np.arange(start, end) + (row * width - 1))
+            targets += piece.ids[start:end]
+    if not targets:
+        return torch.zeros(0)
+
+    def on_device(array: Any) -> torch.Tensor:
+        return torch.as_tensor(array).to(scorer.device, non_blocking=True)
+
+    with _low_precision(scorer):
+        states = scorer.model.base_model(input_ids=on_device(inputs), use_cache=False).last_hidden_state
+    chosen = states.flatten(0, 1)[on_device(np.concatenate(sources))]
+    return token_losses(scorer, chosen, on_device(targets))
+
+
+def token_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """-log p(target | state) in fp32, with a small part of the logits in memory at a time."""
+    states = states.to(scorer.dtype)
+    if scorer.device.type == "cpu":
+        return torch.cat(
+            [
+                _tiled_losses(scorer, states[at : at + CPU_TILE_TOKENS], targets[at : at + CPU_TILE_TOKENS])
+                for at in range(0, len(targets), CPU_TILE_TOKENS)
+            ]
+        )
+    step = max(1, GPU_TILE_LOGITS // len(scorer.head))
+    return torch.cat(
+        [
+            F.cross_entropy(
+                _logits(scorer, states[at : at + step], slice(None)), targets[at : at + step], reduction="none"
+            )
+            for at in range(0, len(targets), step)
+        ]
+    )
+
+
+def _tiled_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """log-sum-exp over tiles of the vocabulary: exp and sum run in cache, where whole rows would go through memory."""
+    top = torch.full((len(targets),), -torch.inf)
+    total = torch.zeros(len(targets))
+    hit = torch.empty(len(targets))
+    for start in range(0, len(scorer.head), CPU_TILE_WORDS):
+        logits = _logits(scorer, states, slice(start, start + CPU_TILE_WORDS))
+        here = ((targets >= start) & (targets < start + CPU_TILE_WORDS)).nonzero()[:, 0]
+        hit[here] = logits[here, targets[here] - start]
+        new_top = torch.maximum(top, logits.amax(1))
+        total *= (top - new_top).exp()
+        total += logits.sub_(new_top[:, None]).exp_().sum(1)
+        top = new_top
+    return total.log_().add_(top).sub_(hit)
+
+
+def _logits(scorer: Scorer, states: torch.Tensor, words: slice) -> torch.Tensor:
+    weight = scorer.head[words].T
+    if scorer.device.type == "cuda" and scorer.dtype is not torch.float32:
+        logits = torch.mm(states, weight, out_dtype=torch.float32)
+    else:
+        logits = (states @ weight).float()
+    if scorer.head_bias is not None:
+        logits += scorer.head_bias[words]
+    return logits if scorer.bend is None else scorer.bend(logits)
+
+
+def _means(pieces: list[Piece], order: list[int], sums: np.ndarray) -> list[list[float]]:
+    means: list[list[float]] = [[] for _ in pieces]
+    at = 0
+    for index in order:
+        for start, end in pieces[index].spans:
+            length = max(0, end - start)
+            means[index].append(float(sums[at + length] - sums[at]) / length if length else float("nan"))
+            at += length
+    return means
+
+
+def _low_precision(scorer: Scorer) -> AbstractContextManager:
+    return nullcontext() if scorer.dtype is torch.float32 else torch.autocast(scorer.device.type, scorer.dtype)
+
+
+def _fuse_gelu(model: Any) -> None:
+    """GPT-2's activation is written out as eight elementwise operations; torch has the same function in one."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
+
+
+def _logit_bend(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """Gemma caps its logits, Cohere and Granite scale them."""
+    if cap := getattr(config, "final_logit_softcapping", None):
+        return lambda logits: torch.tanh(logits / cap) * cap
+    if (scale := getattr(config, "logit_scale", None)) is not None:
+        return lambda logits: logits * scale
+    if (scaling := getattr(config, "logits_scaling", None)) is not None:
+        return lambda logits: logits / scaling
+    return None
+
+
+def _check_head(scorer: Scorer, tolerance: float) -> None:
+    """A family that makes its logits in yet another way must not be scored wrongly."""
+    words = len(scorer.head)
+    ids = torch.linspace(0, words - 1, PROBE_LENGTH, dtype=torch.long, device=scorer.device)[None]
+    with torch.inference_mode(), _low_precision(scorer):
+        logits = scorer.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        states = scorer.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
+    expected = F.cross_entropy(logits, ids[0, 1:], reduction="none")
+    with torch.inference_mode():
+        found = token_losses(scorer, states, ids[0, 1:])
+    if not torch.allclose(found, expected, rtol=tolerance, atol=tolerance):
+        raise BadInput(
+            f"{scorer.model.config.model_type}: this family turns hidden states into logits in a way not known here; "
+            "use another scorer"
+        )

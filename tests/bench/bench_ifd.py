@@ -1,0 +1,108 @@
+"""IFD scores a second: ours against the released way (batch 1, two runs a row, full logits), same rows, same run.
+
+    python tests/bench/bench_ifd.py                         # GPT-2-small shape with random weights, fp32 and bf16
+    python tests/bench/bench_ifd.py --rows 52000 --oracle_rows 300 --device cuda   # on a GPU: the whole of Alpaca
+
+Rows of random words with Alpaca's lengths (prompt about 20 tokens, answer log-normal around 45); the oracle does
+--oracle_rows of them and is taken per row. Also prints the share of the device's matrix rate, measured beside it.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from superfiltering.conversation import Text, plain_text
+from superfiltering.ifd import score_rows
+from superfiltering.token_losses import DTYPES, prepare_scorer
+from tests.oracles.ifd import paper_scores
+
+VOCABULARY = 50257
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    words = {f"w{number}": number for number in range(VOCABULARY)}
+    made = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="w1")
+
+
+def rows_like_alpaca(count: int) -> list[Text]:
+    draw = random.Random(0)
+
+    def words(number: float) -> str:
+        return " ".join(f"w{draw.randrange(2, VOCABULARY)}" for _ in range(int(number)))
+
+    return [
+        plain_text(
+            {
+                "instruction": words(draw.gauss(15, 4) + 2),
+                "input": words(draw.choice([0, 0, 0, 12])),
+                "output": words(min(900, 3 + draw.lognormvariate(3.8, 0.9))),
+            }
+        )
+        for _ in range(count)
+    ]
+
+
+def model(device: str) -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(GPT2Config()).eval().to(device)
+
+
+def seconds(work: Callable[[], object], device: str) -> float:
+    started = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def matrix_rate(device: str, dtype: str) -> float:
+    """FLOP/s of a large matrix product."""
+    size = 8192 if device == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device, dtype=DTYPES[dtype]) for _ in range(2))
+    a @ b
+    return 5 * 2 * size**3 / seconds(lambda: [a @ b for _ in range(5)], device)
+
+
+def flop_of(texts: list[Text], width: int = 768, layers: int = 12) -> float:
+    """Of the matrix products that the scores need: 24 width² a token and layer, and the head for answer tokens."""
+    total = 0.0
+    for text in texts:
+        answer, whole = len(text.answer.split()), len(text.whole.split())
+        total += (answer + whole) * layers * 24 * width**2 + 2 * answer * 2 * width * VOCABULARY
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--oracle_rows", type=int, default=60)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--dtypes", nargs="+", default=["fp32", "bf16"])
+    args = parser.parse_args()
+    tok, texts = tokenizer(), rows_like_alpaca(args.rows)
+    slow, sample = model(args.device), texts[: args.oracle_rows]
+    paper_scores(slow, tok, sample[0].prompt, sample[0].answer, 1024)
+    oracle = seconds(lambda: [paper_scores(slow, tok, t.prompt, t.answer, 1024) for t in sample], args.device)
+    oracle_rate = flop_of(sample) / oracle  # per FLOP of its rows, so that the few need not be as long as the many
+    print(f"released way, batch 1   {len(sample) / oracle:9.1f} rows/s")
+    for dtype in args.dtypes:
+        scorer = prepare_scorer(model(args.device), tok, args.device, dtype)
+        score_rows(scorer, texts[:64], 1024, BATCH_TOKENS[args.device])
+        ours = seconds(lambda: score_rows(scorer, texts, 1024, BATCH_TOKENS[args.device]), args.device)  # noqa: B023
+        rate = flop_of(texts) / ours
+        print(
+            f"ours, {dtype:18}{len(texts) / ours:9.1f} rows/s   {rate / oracle_rate:5.1f} x   {ours:.1f} s   "
+            f"{rate / 1e9:,.0f} GFLOP/s, {rate / matrix_rate(args.device, dtype):.0%} of the matrix rate"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Shards: done once, refused when something changed, finished in spite of workers that die."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from common.errors import BadInput, CommonError
+from common.rows import read_rows, write_rows
+from common.shards import pair_shards, run_shards
+from tests.common import shard_work
+
+
+@pytest.fixture
+def tasks(tmp_path):
+    for number in range(5):
+        write_rows(tmp_path / "in" / f"part{number}.jsonl", [{"n": 10 * number + n} for n in range(3)])
+    return pair_shards(str(tmp_path / "in" / "*.jsonl"), str(tmp_path / "out"))
+
+
+def results(tasks):
+    return [row["n"] for _, target in tasks for row in read_rows(target)]
+
+
+EXPECTED = [2 * (10 * number + n) for number in range(5) for n in range(3)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_shard_is_done_once(tasks, workers, monkeypatch):
+    assert run_shards(shard_work.double, tasks, {"model": "m"}, workers) == {"rows": 15}
+    assert results(tasks) == EXPECTED
+    # Finished shards are not done again: their counts come from the record.
+    assert run_shards(shard_work.double_or_fail, tasks, {"model": "m"}, workers) == {"rows": 15}
+
+
+def test_another_input_or_model_is_refused(tasks):
+    run_shards(shard_work.double, tasks, {"model": "m"})
+    with pytest.raises(BadInput, match=r"part0.*fingerprint.model: \"m\" -> \"other\""):
+        run_shards(shard_work.double, tasks, {"model": "other"})
+    write_rows(tasks[3][0], [{"n": 0}])
+    with pytest.raises(BadInput, match="part3.*was made from another input"):
+        run_shards(shard_work.double, tasks, {"model": "m"})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_that_fails_is_named_and_does_not_stop_the_others(tasks, workers):
+    with pytest.raises(CommonError, match="1 of 5 shards failed.*part2.jsonl: not good"):
+        run_shards(shard_work.double_or_fail, tasks, {}, workers)
+    assert run_shards(shard_work.double, tasks, {}, workers) == {"rows": 15}
+    assert results(tasks) == EXPECTED
+
+
+def test_a_worker_that_dies_is_replaced(tasks):
+    assert run_shards(shard_work.double_or_die_once, tasks, {}, workers=2) == {"rows": 15}
+    assert results(tasks) == EXPECTED
+
+
+def test_a_shard_that_kills_every_worker_is_given_up(tasks):
+    with pytest.raises(CommonError, match="part2.*died again and again"):
+        run_shards(shard_work.double_or_always_die, tasks, {}, workers=2)
+    assert run_shards(shard_work.double, tasks, {}, workers=2) == {"rows": 15}
+
+
+def test_each_worker_has_its_own_gpus(tasks, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    run_shards(shard_work.visible_gpus, tasks, {}, workers=2, gpus_per_worker=2)
+    assert {row["gpus"] for _, target in tasks for row in read_rows(target)} <= {"4,5", "6,7"}
+
+
+def test_inputs_that_would_share_an_output_are_refused(tmp_path):
+    for folder in "ab":
+        write_rows(tmp_path / folder / "part.jsonl", [])
+    with pytest.raises(BadInput, match="several inputs"):
+        pair_shards(str(tmp_path / "*" / "part.jsonl"), str(tmp_path / "out"))
+
+
+def test_killed_and_run_again_the_shards_are_the_same(tasks, tmp_path):
+    code = f"""
+        from common.shards import run_shards
+        from tests.common import shard_work
+        if __name__ == "__main__":
+            run_shards(shard_work.double_or_die_once, {tasks!r}, {{}}, workers=1)
+    """
+    (tmp_path / "run.py").write_text(textwrap.dedent(code))
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    killed = subprocess.run(command)  # one worker is this very process: shard 2 kills it
+    assert killed.returncode == -9
+    assert len(list((tmp_path / "out").glob("*.done.json"))) == 2
+    subprocess.run(command, check=True)
+    assert results(tasks) == EXPECTED
+
+
+@pytest.mark.peers
+def test_the_same_on_a_ray_cluster_of_two_nodes_that_loses_one(tasks, monkeypatch):
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    lost = cluster.add_node(num_cpus=1)
+    try:
+        ray.init(address=cluster.address)
+        run = run_shards(shard_work.double_or_die_once, tasks, {}, workers=2, engine="ray")
+        assert run == {"rows": 15} and results(tasks) == EXPECTED
+        cluster.remove_node(lost)
+        with pytest.raises(CommonError, match="part2.jsonl: not good"):
+            run_shards(shard_work.double_or_fail, tasks[:3], {"second": 1}, workers=1, engine="ray")
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

@@ -1,0 +1,162 @@
+"""The promises of `Step` and of the manifest it leaves, without a server."""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from common import manifest
+from common.errors import BadInput, CommonError
+from common.prompts import fill, load_prompt
+from common.rows import read_rows, write_rows
+from common.step import Step, need
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"n": number} for number in range(10)])
+    return tmp_path / "in.jsonl"
+
+
+def double(step: Step) -> None:
+    for index, row in step.rows():
+        if row["n"] % 4 == 3:
+            step.reject(index, "three of four", row, answer="raw")
+        else:
+            step.write({"n": 2 * row["n"]})
+
+
+def test_each_row_ends_once_and_the_counts_add_up(data, tmp_path, capsys):
+    with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+        double(step)
+    assert [row["n"] for row in read_rows(tmp_path / "out.jsonl")] == [0, 2, 4, 8, 10, 12, 16, 18]
+    assert list(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))[1] == {
+        "index": 7,
+        "reason": "three of four",
+        "row": {"n": 7},
+        "answer": "raw",
+    }
+    assert "10 rows in, 8 done, 2 rejected (see out.jsonl.rejected.jsonl)" in capsys.readouterr().err
+
+
+def test_a_row_that_ends_nowhere_or_twice_is_an_error_and_nothing_is_written(data, tmp_path):
+    for ends in (0, 2):
+        with pytest.raises(CommonError, match="do not add up"):
+            with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+                for number, (_, row) in enumerate(step.rows()):
+                    for _ in range(ends if number == 5 else 1):
+                        step.write(row)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_the_rejected_rows_of_an_earlier_run_go_with_it(data, tmp_path):
+    for reject in (True, False):
+        with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+            for index, row in step.rows():
+                step.reject(index, "no", row) if reject else step.write(row)
+        assert (tmp_path / "out.jsonl.rejected.jsonl").exists() == reject
+
+
+def test_stopped_by_sigterm_it_says_so_and_leaves_the_old_output(data, tmp_path):
+    write_rows(tmp_path / "out.jsonl", [{"old": 1}])
+    code = f"""
+        import argparse
+        from common.step import Step, run_main
+        def main():
+            with Step(argparse.Namespace(), [{str(data)!r}], {str(tmp_path / "out.jsonl")!r}) as step:
+                for _, row in step.rows():
+                    step.write(row)
+                    print(flush=True)
+                    input()
+        run_main(main)
+    """
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], text=True, **pipes)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    assert process.returncode == 130 and "interrupted; the same command goes on" in process.stderr.read()
+    assert list(read_rows(tmp_path / "out.jsonl")) == [{"old": 1}]
+
+
+def test_need_says_what_is_there_instead():
+    assert need({"a": "x"}, "a") == "x"
+    with pytest.raises(Exception, match="no key 'b'; the row has 'a'"):
+        need({"a": "x"}, "b")
+    with pytest.raises(Exception, match="'a' is a str, expected int"):
+        need({"a": "x"}, "a", int)
+
+
+# ---------------------------------------------------------------- manifest
+
+
+@pytest.fixture
+def output(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abcdefgh12345678")
+    secrets = ["--api_key", "hunter2secret", "--base_url", "http://me:hunter2secret@host/v1"]
+    secrets += ["--extra_body", '{"api_key": "hunter2secret"}', "--note", "sk-abcdefgh12345678"]
+    monkeypatch.setattr(sys, "argv", ["step.py", "--data_path", "in.jsonl", *secrets])
+    args = argparse.Namespace(
+        data_path=str(data), key_name="ifd", api_key="hunter2secret", note="sk-abcdefgh12345678", rate=0.5
+    )
+    with Step(args, [data], tmp_path / "out.jsonl") as step:
+        double(step)
+    return tmp_path / "out.jsonl"
+
+
+def test_the_manifest_says_what_was_run_on_what(output, data):
+    facts = manifest.read(output)
+    assert facts["inputs"] == {str(data): manifest.hash_file(data)}
+    assert set(facts["outputs"]) == {str(output), f"{output}.rejected.jsonl"}
+    assert facts["counts"] == {"in": 10, "done": 8, "rejected": 2} and facts["rows_written"] == 8
+    assert facts["arguments"]["rate"] == 0.5 and facts["arguments"]["key_name"] == "ifd"
+    assert facts["command"][:3] == ["step.py", "--data_path", "in.jsonl"] and facts["packages"]["pyarrow"]
+
+
+def test_no_secret_reaches_the_manifest(output):
+    text = manifest.path_of(output).read_text()
+    assert "hunter2" not in text and "sk-abc" not in text and "http://***@host/v1" in text
+
+
+def test_verify_and_diff_as_commands(output, data, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "common.manifest", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert (run("verify", output).returncode, run("verify", output).stdout) == (0, "as it was\n")
+    with Step(argparse.Namespace(rate=0.7), [data], tmp_path / "other.jsonl") as step:
+        double(step)
+    compared = run("diff", output, tmp_path / "other.jsonl")
+    assert compared.returncode == 1 and "arguments.rate: 0.5 -> 0.7" in compared.stdout
+    assert "outputs" not in compared.stdout
+    write_rows(data, [{"n": 1}])
+    checked = run("verify", output)
+    assert checked.returncode == 1 and checked.stdout == f"{data}: changed since the run\n"
+    assert "no manifest" in run("verify", data).stderr
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def test_prompts_are_found_by_method_name_and_language_or_by_path(tmp_path):
+    (tmp_path / "mine.txt").write_text("¿Qué dice {page}?", encoding="utf-8")
+    assert load_prompt("webr", "author", path=str(tmp_path / "mine.txt")) == "¿Qué dice {page}?"
+    with pytest.raises(BadInput, match="no such prompt"):
+        load_prompt("webr", "author", "xx")
+
+
+def test_a_value_with_braces_is_not_filled_again():
+    assert fill("{a} and {b}, {c}", a="{b}", b=r"\1 {a}") == r"{b} and \1 {a}, {c}"
+    with pytest.raises(BadInput, match="no place for {d}"):
+        fill("{a}", a="", d="")
+
+
+def test_manifest_of_broken_json_is_named(tmp_path):
+    (tmp_path / "x.manifest.json").write_text("{")
+    with pytest.raises(BadInput, match="not a manifest"):
+        manifest.read(tmp_path / "x.manifest.json")
+    assert json.loads(json.dumps(manifest.about_this_process()))

@@ -1,0 +1,177 @@
+"""The steps as a user runs them: parity with the released code, killed and started again, bad rows, conversations."""
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.errors import CommonError
+from common.rows import read_rows, write_rows
+from superfiltering import compare_scores, step1_score_ifd, step2_attach_scores, step3_select
+
+ROOT = Path(__file__).parent.parent.parent
+DATA = ROOT / "tests" / "data" / "superfiltering"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run_step(step, **flags):
+        words = [[f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in flags.items()]
+        monkeypatch.setattr(sys, "argv", [step.__name__, *sum(words, [])])
+        step.main()
+
+    return run_step
+
+
+def same(found, expected) -> bool:
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, float):
+        return (math.isnan(expected) and math.isnan(found)) or math.isclose(found, expected, rel_tol=1e-4)
+    return found == expected
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """Rows, scores and selection of the released code, for a small trained GPT-2."""
+    return {name: list(read_rows(DATA / f"{name}.jsonl", allow_nan=True)) for name in ("rows", "scores", "attached")}
+
+
+def test_attach_and_select_as_released(run, tmp_path, reference):
+    write_rows(tmp_path / "rows.json", reference["rows"])
+    flags = {"pt_data_path": DATA / "scores.jsonl", "json_data_path": tmp_path / "rows.json"}
+    run(step2_attach_scores, **flags, json_save_path=tmp_path / "with.json", paper_exact=True)
+    assert same(list(read_rows(tmp_path / "with.json", allow_nan=True)), reference["attached"])
+    run(step3_select, json_data_path=tmp_path / "with.json", json_save_path=tmp_path / "best.json", sample_rate=0.25)
+    usable = [row for row in reference["attached"] if row["ifd_ppl"] < 1]
+    best = sorted(usable, key=lambda row: -row["ifd_ppl"])[: len(reference["rows"]) // 4]
+    assert same(list(read_rows(tmp_path / "best.json")), best)
+
+
+def test_missing_scores_are_null_by_default_and_step_2_notices_scores_of_other_data(run, tmp_path):
+    write_rows(tmp_path / "rows.json", [{"n": 0}, {"n": 1}, {"n": 2}])
+    lines = [{"index": 0, "ppl": [0, 4.0, 0, 2.0], "loss": [0, 2.0, 0, 1.0]}, {"index": 1, "unscored": "x"}]
+    flags = {"json_data_path": tmp_path / "rows.json", "json_save_path": tmp_path / "with.json"}
+    for wrong, message in [
+        (lines, "no score for row 2"),
+        ([*lines, {"index": 3, "ppl": []}], "no score for row 2"),
+        ([*lines, {"index": 2, "unscored": ""}, {"index": 3, "unscored": ""}], "a score for row 3"),
+    ]:
+        write_rows(tmp_path / "scores.jsonl", wrong)
+        with pytest.raises(CommonError, match=message):
+            run(step2_attach_scores, pt_data_path=tmp_path / "scores.jsonl", **flags)
+    write_rows(tmp_path / "scores.jsonl", [*lines, {"index": 2, "ppl": [0, 0, 0, 1.0], "loss": [0, 0, 0, 1.0]}])
+    run(step2_attach_scores, pt_data_path=tmp_path / "scores.jsonl", loss_ratio=True, **flags)
+    first, second, third = read_rows(tmp_path / "with.json")
+    assert first == {"n": 0, "ppl_A_direct": 4.0, "ppl_A_condition": 2.0, "ifd_ppl": 0.5, "ifd_loss": 0.5}
+    assert second == {"n": 1, "ppl_A_direct": None, "ppl_A_condition": None, "ifd_ppl": None, "ifd_loss": None}
+    assert third["ifd_ppl"] is None
+
+
+def test_score_select_and_compare_from_start_to_end(run, tmp_path, data, model_folder):
+    model = {"model_name_or_path": model_folder, "max_length": 64}
+    for name, more in [("ours", {}), ("paper", {"paper_exact": True})]:
+        run(step1_score_ifd, data_path=data, save_path=tmp_path / f"{name}.jsonl", rows_a_part=16, **model, **more)
+        scores = {"pt_data_path": tmp_path / f"{name}.jsonl", "json_data_path": data}
+        run(step2_attach_scores, **scores, json_save_path=tmp_path / f"{name}.json")
+    rows = list(read_rows(tmp_path / "ours.json"))
+    assert [row["id"] for row in rows] == [f"{number:03}" for number in range(60)]
+    assert rows[7]["ifd_ppl"] is None and rows[9]["ifd_ppl"] is not None and rows[11]["ifd_ppl"] is not None
+    lines = list(read_rows(tmp_path / "ours.jsonl"))
+    assert lines[7] == {"index": 7, "unscored": "the answer is empty"} and lines[9]["cut"] > 0
+    assert list(read_rows(tmp_path / "paper.jsonl", allow_nan=True))[7] == {}
+    assert not (tmp_path / "ours.jsonl.parts").exists()
+    baselines = {"random_baseline": tmp_path / "random.json", "length_baseline": tmp_path / "long.json"}
+    run(
+        step3_select,
+        json_data_path=tmp_path / "ours.json",
+        json_save_path=tmp_path / "best.json",
+        sample_num=6,
+        filter_threash=100,
+        add_index=True,
+        **baselines,
+    )
+    best = list(read_rows(tmp_path / "best.json"))
+    ranked = sorted((row for row in rows if row["ifd_ppl"] is not None), key=lambda row: -row["ifd_ppl"])
+    assert [row["id"] for row in best] == [row["id"] for row in ranked[:6]] == [f"{row['index']:03}" for row in best]
+    assert len(list(read_rows(tmp_path / "random.json"))) == len(list(read_rows(tmp_path / "long.json"))) == 6
+    assert next(read_rows(tmp_path / "long.json"))["id"] == "009"
+    pair = {"first": tmp_path / "ours.json", "second": tmp_path / "paper.json"}
+    run(compare_scores, **pair, filter_threash=100, save_path=tmp_path / "agreement.json")
+    agreement = json.loads((tmp_path / "agreement.json").read_text())
+    assert 0 < agreement["spearman"]["ifd_ppl"] <= 1 and agreement["selections"][1]["rate"] == 0.1
+
+
+def test_a_range_of_rows_keeps_their_numbers(run, tmp_path, data, model_folder):
+    flags = {"data_path": data, "model_name_or_path": model_folder, "max_length": 64}
+    run(step1_score_ifd, save_path=tmp_path / "all.jsonl", **flags)
+    run(step1_score_ifd, save_path=tmp_path / "some.jsonl", start_idx=20, end_idx=30, **flags)
+    some, every = list(read_rows(tmp_path / "some.jsonl")), list(read_rows(tmp_path / "all.jsonl"))
+    assert [line["index"] for line in some] == list(range(20, 30))
+    assert all(same(a["loss"], b["loss"]) for a, b in zip(some, every[20:30], strict=True))
+
+
+def test_killed_at_ten_moments_the_scores_are_the_same_to_the_byte(tmp_path, data, model_folder):
+    def start(output):
+        command = [sys.executable, "superfiltering/step1_score_ifd.py", "--data_path", data, "--save_path", output]
+        command += ["--model_name_or_path", model_folder, "--max_length", "64", "--rows_a_part", "4"]
+        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+
+    assert start(tmp_path / "undisturbed.jsonl").wait() == 0
+    parts, draw = tmp_path / "out.jsonl.parts", random.Random(3)
+    for kill in range(10):
+        process = start(tmp_path / "out.jsonl")
+        wanted = kill + draw.randrange(2)
+        while process.poll() is None and len(list(parts.glob("*.done.json"))) < wanted:
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(tmp_path / "out.jsonl").wait() == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
+
+
+def test_two_worker_processes_give_the_same_scores(run, tmp_path, data, model_folder):
+    flags = {"data_path": data, "model_name_or_path": model_folder, "max_length": 64, "rows_a_part": 16}
+    run(step1_score_ifd, save_path=tmp_path / "one.jsonl", **flags)
+    run(step1_score_ifd, save_path=tmp_path / "two.jsonl", num_workers=2, **flags)
+    for one, two in zip(read_rows(tmp_path / "one.jsonl"), read_rows(tmp_path / "two.jsonl"), strict=True):
+        assert same(one, two)
+
+
+def test_bad_rows_and_bad_models_are_named(run, tmp_path, model_folder):
+    rows = [{"instruction": "a", "output": "b"}, {"instruction": "a"}, {"instruction": 5, "output": "b"}]
+    write_rows(tmp_path / "bad.json", rows)
+    flags = {"data_path": tmp_path / "bad.json", "save_path": tmp_path / "out.jsonl", "max_length": 64}
+    with pytest.raises(CommonError, match="row 1.*no key 'output'"):
+        run(step1_score_ifd, model_name_or_path=model_folder, **flags)
+    run(step1_score_ifd, model_name_or_path=model_folder, on_bad_row="skip", **flags)
+    assert [line["index"] for line in read_rows(tmp_path / "out.jsonl")] == [0]
+    assert [row["index"] for row in read_rows(tmp_path / "out.jsonl.rejected.jsonl")] == [1, 2]
+    write_rows(tmp_path / "bad.json", rows[:1])
+    with pytest.raises(CommonError, match="cannot be loaded as a causal language model"):
+        run(step1_score_ifd, model_name_or_path=tmp_path, **flags)
+
+
+def test_parts_of_another_model_are_refused(run, tmp_path, data, model_folder):
+    flags = {"data_path": data, "save_path": tmp_path / "out.jsonl", "rows_a_part": 30}
+    parts = tmp_path / "out.jsonl.parts"
+    write_rows(parts / "000000.scores.jsonl", [])
+    (parts / "000000.scores.jsonl.done.json").write_text('{"input": "x", "fingerprint": {}, "counts": {}}')
+    with pytest.raises(CommonError, match="was made from another input or with other settings"):
+        run(step1_score_ifd, model_name_or_path=model_folder, max_length=64, **flags)
+
+
+def test_more_rows_than_there_are_is_an_error(run, tmp_path):
+    write_rows(tmp_path / "in.json", [{"ifd_ppl": 0.5}, {"ifd_ppl": 1.5}, {"ifd_ppl": None}])
+    with pytest.raises(CommonError, match="2 rows wanted, 1 have ifd_ppl < 1"):
+        run(step3_select, json_data_path=tmp_path / "in.json", json_save_path=tmp_path / "out.json", sample_num=2)
+    write_rows(tmp_path / "in.json", [{"other": 1}])
+    with pytest.raises(CommonError, match="no number in 'ifd_ppl'"):
+        run(step3_select, json_data_path=tmp_path / "in.json", json_save_path=tmp_path / "out.json")

@@ -1,0 +1,91 @@
+"""Documents are executed: every command in a README or docstring names a file and flags that exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+READMES = [name for name in TRACKED if name.endswith("README.md")]
+SCRIPTS = [name for name in TRACKED if name.endswith(".py") and not name.startswith("tests/")]
+COMMAND = re.compile(r"\b(?:python|bash|deepspeed|torchrun) [^\n`|;&]+")
+LOOSE = ("-c", "-m pytest", "-m pip")  # not scripts of ours
+
+
+def commands_of(text: str) -> list[str]:
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [match.strip() for match in COMMAND.findall(joined) if not match.split(" ", 1)[1].startswith(LOOSE)]
+
+
+def documented_commands() -> list[tuple[str, str]]:
+    found = []
+    for name in READMES:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        blocks = re.findall(r"```bash\n(.*?)```", text, re.S) + re.findall(r"`([^`\n]+)`", text)
+        found += [(name, command) for block in blocks for command in commands_of(block)]
+    for name in SCRIPTS:
+        docstring = re.match(r'r?"""(.*?)"""', (ROOT / name).read_text(encoding="utf-8"), re.S)
+        found += [(name, command) for command in commands_of(docstring[1] if docstring else "")]
+    return found
+
+
+@cache
+def help_of(*script: str) -> str:
+    run = subprocess.run([sys.executable, *script, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize(("document", "command"), sorted(set(documented_commands())))
+def test_the_command_names_a_file_and_flags_that_exist(document, command):
+    words = shlex.split(command, comments=True)
+    script = words[1]
+    if script == "-m":
+        module = words[2].replace(".", "/")
+        assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists(), command
+        arguments, help_text = words[3:], help_of("-m", words[2])
+    elif script.endswith(".sh"):
+        assert (ROOT / script).exists(), command
+        return
+    elif script.endswith(".py"):
+        assert (ROOT / script).exists(), command
+        arguments, help_text = words[2:], help_of(script)
+    else:
+        return
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
+    for flag in (word.split("=")[0] for word in arguments if word.startswith("--")):
+        assert re.search(rf"{re.escape(flag)}\b", help_text), f"{document}: {flag} is not in --help of {script}"
+
+
+def test_there_are_commands_to_check():
+    assert len(documented_commands()) > 10
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if '__name__ == "__main__"' in (ROOT / name).read_text()])
+def test_every_script_runs_as_a_file_and_as_a_module_and_says_what_it_does(script):
+    as_file, as_module = help_of(script), help_of("-m", script[:-3].replace("/", "."))
+    assert as_file.split("\n", 1)[1] == as_module.split("\n", 1)[1] or "usage" in as_module
+
+
+def test_importing_common_costs_no_torch_and_sets_no_logging():
+    modules = [name[:-3].replace("/", ".") for name in SCRIPTS if name.startswith("common/") and "__init__" not in name]
+    light = [module for module in modules if module.split(".")[1] not in ("finetune", "merge_lora")]
+    code = f"import sys, logging, {', '.join(light)}; "
+    code += "assert not {'torch', 'transformers', 'datasets', 'pandas', 'ray', 'openai'} & sys.modules.keys(); "
+    code += "assert not logging.getLogger().handlers"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_common_imports_no_method_and_no_method_another():
+    methods = ("web_to_sft", "augcon", "superfiltering", "webr", "edu_filter")
+    for name in SCRIPTS:
+        folder = name.split("/")[0]
+        text = (ROOT / name).read_text(encoding="utf-8")
+        others = set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.M)) & {*methods, "eval"} - {folder}
+        assert not others, f"{name} imports {others}"
