@@ -1,0 +1,98 @@
+"""WebR step 1: infer from each page who wrote it, in at most 30 words.
+
+    python webr/step1_infer_author.py --data_path webr/sample/pages.jsonl --save_path out/authors.jsonl
+
+in   {"webpage": "Credit unions must raise interest rates, says new report\\nThe sector ..."}
+out  the same rows with "page" (its number from 0), "lang" and "author"; near-duplicate pages (--dedup_pages) are
+     set aside in out/authors.jsonl.rejected.jsonl before anything is paid for them
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from common.errors import BadRow, Reject
+from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.prompts import fill
+from common.rows import scan_rows
+from common.step import Step, add_step_arguments, need, run_main
+from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
+from webr.clean_up import clean_response
+from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
+from webr.near_duplicates import find_near_duplicates, word_ids
+
+WORDS_OF_PAGES = 3  # pages are compared by runs of three words, requests by single tokens
+
+
+class PageStep(Step):
+    """Gives each row the number of its page, by which all later steps know it."""
+
+    def scan(self) -> Iterator[tuple[int, dict | BadRow]]:
+        for index, row in super().scan():
+            yield index, row if isinstance(row, BadRow) else row | {"page": index}
+
+
+def duplicate_pages(path: str, split: str | None) -> list[int]:
+    """For each row the page that it nearly repeats, or -1."""
+    pages = (row.get("webpage") if isinstance(row, dict) else "" for row in scan_rows(path, split))
+    # A row without a page repeats nothing, not even another such row: its own number is its only word.
+    words = (
+        word_ids(page, WORDS_OF_PAGES) if isinstance(page, str) and page.strip() else [index]
+        for index, page in enumerate(pages)
+    )
+    return find_near_duplicates(words).tolist()
+
+
+def request_maker(args: argparse.Namespace, repeats: list[int]) -> Callable[[dict], Request]:
+    def make_request(row: dict) -> Request:
+        page = need(row, "webpage")
+        if not page.strip():
+            raise Reject("the page has no text")
+        if repeats and repeats[row["page"]] >= 0:
+            raise Reject(f"near-duplicate of page {repeats[row['page']]}")
+        lang = language_of(page, args)
+        prompt = fill(prompt_for("author", lang, args), page=page, language=NAMES[lang])
+        return Request(messages=[{"role": "user", "content": prompt}])
+
+    return make_request
+
+
+def language_of(page: str, args: argparse.Namespace) -> str:
+    return detect_language(page) if args.lang == "auto" else args.lang
+
+
+def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
+    def use_answer(row: dict, answer: Answer) -> dict:
+        author = usable_text(answer, clean_response, args)
+        return row | {"lang": language_of(row["webpage"], args), "author": author}
+
+    return use_answer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_path", required=True, help="pages: json, jsonl, parquet, arrow, a dataset folder")
+    parser.add_argument("--save_path", required=True, help="pages with authors; the ending is the format")
+    group = parser.add_argument_group("pages")
+    group.add_argument(
+        "--lang",
+        choices=["auto", *PROMPT_LANGUAGES],
+        default="auto",
+        help="language of prompts and answers; auto: that of each page (default: auto)",
+    )
+    group.add_argument("--dedup_pages", action="store_true", help="set near-duplicate pages aside (Jaccard 0.7)")
+    add_answer_arguments(parser)
+    add_step_arguments(parser)
+    add_llm_arguments(parser, temperature=1.0, max_tokens=4096)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    repeats = duplicate_pages(args.data_path, args.split) if args.dedup_pages else []
+    with PageStep(args, inputs=[args.data_path], output=args.save_path) as step:
+        step.facts["prompts"] = prompt_hashes(("author",), args)
+        ask_rows(step, args, request_maker(args, repeats), answer_user(args))
+
+
+if __name__ == "__main__":
+    run_main(main)
