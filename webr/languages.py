@@ -12,7 +12,15 @@ PROMPT_LANGUAGES = ("en", "zh", "es", "pt")  # common/prompts/webr has these; ot
 UNKNOWN = "und"
 
 # How a prompt names the language: in that language where there is a prompt in it, else in English.
-NAMES = {"en": "English", "zh": "中文", "es": "español", "pt": "português", "fr": "French", "de": "German", "it": "Italian"}
+NAMES = {
+    "en": "English",
+    "zh": "中文",
+    "es": "español",
+    "pt": "português",
+    "fr": "French",
+    "de": "German",
+    "it": "Italian",
+}
 NAMES |= {"nl": "Dutch", "ja": "Japanese", "ko": "Korean", "ru": "Russian", "ar": "Arabic", "he": "Hebrew"}
 NAMES |= {"el": "Greek", "hi": "Hindi", "th": "Thai", UNKNOWN: "the language of the text"}
 

@@ -27,7 +27,7 @@ PAIRS_AT_ONCE = 1024  # candidates of one row compared together
 VOCABULARY = 1 << 24  # ids are looked up in a table as long as the largest one
 WORD_IDS = 1 << 22  # two different words have the same id once in four million
 NO_VALUE = np.uint32(2**32 - 1)  # a signature before its first token
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 def find_near_duplicates(

@@ -1,8 +1,8 @@
 """What a page is used for, and how much of it: the draws that WebR makes before it asks for a request.
 
-    kinds = kind_of_page(pages, [2, 2, 1, 1])      # kinds(7) -> "WI_part": pages in order, nothing left over
-    draw = draws(seed, page, "section")            # the same page draws the same, in every run
-    take_section(page, draw)                       # all sections, or with probability 1/2 the first few
+kinds = kind_of_page(pages, [2, 2, 1, 1])      # kinds(7) -> "WI_part": pages in order, nothing left over
+draw = draws(seed, page, "section")            # the same page draws the same, in every run
+take_section(page, draw)                       # all sections, or with probability 1/2 the first few
 """
 
 import hashlib

@@ -61,12 +61,16 @@ def test_as_released_a_lead_in_takes_its_paragraph_and_one_paragraph_becomes_emp
     assert without_lead_in("Sure! Here is the text:\n\nA", as_released=True) == "Sure! Here is the text:\n\nA"
 
 
-@pytest.mark.parametrize("text", ['"Write a poem."', "“Write a poem.”", "「Write a poem.」", "'Write a poem.'", "«Write a poem.»"])
+@pytest.mark.parametrize(
+    "text", ['"Write a poem."', "“Write a poem.”", "「Write a poem.」", "'Write a poem.'", "«Write a poem.»"]
+)
 def test_outer_quotes_go(text):
     assert without_outer_quotes(f" {text}\n") == "Write a poem."
 
 
-@pytest.mark.parametrize("text", ['"A" and "B"', '"', '""', "\"It's", "'tis the reader's, 'tis not", "“A” or “B”", 'He said "no"'])
+@pytest.mark.parametrize(
+    "text", ['"A" and "B"', '"', '""', "\"It's", "'tis the reader's, 'tis not", "“A” or “B”", 'He said "no"']
+)
 def test_other_quotes_stay(text):
     assert without_outer_quotes(text) == text
 
@@ -86,7 +90,10 @@ def test_a_label_before_a_request_goes():
 def test_an_improved_answer_keeps_its_text():
     assert without_improvement_note("Improved answer: Turn it off.") == "Turn it off."
     assert without_improvement_note("改进后的回答：关掉它。") == "关掉它。"
-    assert without_improvement_note("Your improved answer to the exam is below.") == "Your improved answer to the exam is below."
+    assert (
+        without_improvement_note("Your improved answer to the exam is below.")
+        == "Your improved answer to the exam is below."
+    )
     assert without_improvement_note("Here is the improved answer:\n\nTurn it off.") == "Turn it off."
 
 

@@ -21,7 +21,10 @@ def test_a_good_row_passes():
     [
         (dict(request="Shorten"), "request shorter than 10 characters"),
         (dict(response="Come in May."), "response shorter than 20 characters"),
-        (dict(response="委员会将在春天公布关于洪水的报告，并请农民提出意见和建议。"), "response is in 中文, page in English"),
+        (
+            dict(response="委员会将在春天公布关于洪水的报告，并请农民提出意见和建议。"),
+            "response is in 中文, page in English",
+        ),
         (dict(request="Resume el aviso para los agricultores de la zona."), "request is in español, page in English"),
         (dict(response=PAGE), "response copies the page (over 80% of its 8-grams)"),
     ],
@@ -34,7 +37,9 @@ def test_a_fault_is_named(row, reason):
 
 
 def test_the_longest_response():
-    assert find_fault(REQUEST, RESPONSE, PAGE, "en", Limits(max_response_chars=50)) == "response longer than 50 characters"
+    assert (
+        find_fault(REQUEST, RESPONSE, PAGE, "en", Limits(max_response_chars=50)) == "response longer than 50 characters"
+    )
 
 
 def test_a_text_or_page_of_unknown_language_passes():
@@ -43,7 +48,9 @@ def test_a_text_or_page_of_unknown_language_passes():
     assert find_fault(REQUEST, RESPONSE, PAGE, "und", Limits()) is None
 
 
-@pytest.mark.parametrize("text", ["委员会将在春天公布关于洪水的报告", "one two three four five six seven eight nine ten"])
+@pytest.mark.parametrize(
+    "text", ["委员会将在春天公布关于洪水的报告", "one two three four five six seven eight nine ten"]
+)
 def test_copies_are_found_in_any_script(text):
     assert copied_share(text, "…" + text.upper() + "…") == 1
     assert copied_share(text, text[::-1]) == 0
