@@ -23,7 +23,7 @@ class Run:
 
 
 def runs_behind(paths: Sequence[str | Path]) -> list[Run]:
-    """The runs that made these files, each after those that made its inputs; files without a manifest end the search."""
+    """The runs that made these files, each after those that made its inputs, as far back as there are manifests."""
     found: dict[str, Run] = {}
 
     def visit(path: str) -> None:

@@ -40,12 +40,12 @@ _LETTERS = {script: re.compile(f"[{letters}]") for script, letters in _SCRIPTS.i
 _LETTERS_A_WORD = {"latin": 5, "han": 1.5, "kana": 2, "ko": 3}
 
 _COMMON_WORDS = {
-    "en": "the a and of to in is no so us that it for was with as on are this be by have not from you they at or his her"
-    " were has an which but their will would what how your we can my do me one if all who can more about write text please",
+    "en": "the a and of to in is no so us that it for was with as on are this be by have not from you they at or his"
+    " her were has an which but their will would what how your we can my do me one if all who can more about text",
     "es": "el la a de que en los las un una por con no se para es del al lo como más su pero sus le ya este porque"
     " cuando muy sin sobre también hasta hay donde quien desde todo nos durante uno ni contra ese eso mi qué y fue son",
     "pt": "o a e de que em os as um uma por com não se para é do da ao dos das no na mais seu sua mas foi como ou ele"
-    " também já está são nos pelo pela até isso ela quando muito nas esse eles você essa num nem às minha ser tem sobre vai",
+    " também já está são nos pelo pela até isso ela quando muito nas esse eles você essa num nem às minha sobre vai",
     "fr": "le la les de des et en un une que qui dans pour pas est sur au du plus par avec ce il ne se sont aux cette"
     " mais nous vous ou été leur ses elle ont son être fait comme tout",
     "de": "der die das und ist in den von zu mit sich des auf für nicht ein eine als auch es an werden aus er hat dass"

@@ -27,6 +27,7 @@ from common.step import Step, add_step_arguments, run_main
 from webr.dataset_card import write_card, write_dataset_info
 from webr.guards import Limits
 from webr.history import pages_behind
+from webr.languages import UNKNOWN
 from webr.near_duplicates import find_near_duplicates, word_ids
 from webr.sections import sizes
 from webr.training_rows import SIDES, digest, fault_of, problem_of, to_training_row
@@ -170,16 +171,18 @@ def write_all(step: Step, args: argparse.Namespace, rows: Rows, chosen: list[int
     taken = set(chosen)
     for number, side in enumerate(rows.sides):
         if number not in taken:
-            more = {"side": side} | ({"repeats": rows.repeats[number]} if number in rows.repeats else {})
+            more = {"side": side}
+            if number in rows.repeats:
+                more |= {"repeats": rows.repeats[number], "repeated_request": rows[rows.repeats[number]]["request"]}
             step.reject(number, rows.reasons.get(number, "not needed"), rows[number] | more)
-    languages = Counter()
+    kinds, languages = Counter(), Counter()
     for number in chosen:
-        row = rows[number]
-        step.write(to_training_row(row, rows.sides[number], args.draw_seed, args.paper_exact))
-        languages[row.get("lang") or "und"] += 1
-    for side in SIDES:
-        step.counts[f"{side} rows"] = sum(rows.sides[number] == side for number in chosen)
-    step.facts["languages"] = dict(sorted(languages.items()))
+        row, side = rows[number], rows.sides[number]
+        step.write(to_training_row(row, side, args.draw_seed, args.paper_exact))
+        step.counts[f"{side} rows"] += 1
+        kinds[row.get("kind", side)] += 1
+        languages[row.get("lang") or UNKNOWN] += 1
+    step.facts |= {"kinds": dict(sorted(kinds.items())), "languages": dict(sorted(languages.items()))}
 
 
 def parse_args() -> argparse.Namespace:
