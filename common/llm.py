@@ -29,7 +29,7 @@ from typing import Any
 from tqdm import tqdm
 
 from common.answer_store import AnswerStore
-from common.errors import BadInput, BadRow, CommonError, Reject
+from common.errors import BadInput, BadRow, CommonError, Reject, ServerRefused
 from common.llm_client import LLMClient, parse_base_urls
 from common.manifest import redact
 from common.step import BadValue, Step, progress
@@ -212,6 +212,8 @@ class _Run:
                     await _all_or_error(self._worker(rows, work, written, bar) for _ in range(self.args.concurrency))
             if self.paused:
                 raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
+            if self.client.refused and not self.client.served_as and not self.from_store:
+                raise ServerRefused(self.client.last_refusal)
         finally:
             self.store.close()
             self._report()

@@ -6,6 +6,7 @@ ServerRefused (no request will be) or ServerDown (none was for too long).
 """
 
 import asyncio
+import contextlib
 import email.utils
 import json
 import os
@@ -27,6 +28,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
 LONGEST_WAIT_WHILE_ALIVE = 2.0  # after an odd failure of a server that answers others
 LONGEST_RETRY_AFTER = 300.0
 MAX_TRIES = 20  # of one request, on a server that answers others
+OUTAGE = 2.0  # seconds without an answer after which the first one wakes those that wait for another try
 RETRIED = {408, 409, 425, 429}
 WRONG_SETUP = {401, 403, 404, 405}
 UNAVAILABLE = {429, 502, 503, 504}
@@ -74,8 +76,10 @@ class LLMClient:
         self.served_as: set[str] = set()  # model names in the answers
         self._server_timeout = server_timeout
         self._timeout = aiohttp.ClientTimeout(total=request_timeout, sock_connect=30)
+        self.refused = 0
+        self.last_refusal = ""
         self._failing_since: float | None = None  # since when no request was answered
-        self._refused_first = 0
+        self._recovered = asyncio.Event()
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get("OPENAI_API_KEY"):
             headers["Authorization"] = f"Bearer {key}"
@@ -94,7 +98,10 @@ class LLMClient:
 
     async def only_model(self) -> str:
         """The model that the server serves, if it serves one."""
-        models = await self._until_answered("GET", "/models", None, _checked_models)
+        try:
+            models = await self._until_answered("GET", "/models", None, _checked_models, max_tries=3)
+        except Reject as why:
+            raise BadInput(f"{self.servers[0].base_url} does not list its models ({why}); give --model") from None
         if len(models) != 1:
             raise BadInput(f"{self.servers[0].base_url} serves {len(models)} models, choose one with --model: {models}")
         return models[0]
@@ -105,7 +112,9 @@ class LLMClient:
         self.served_as.add(str(payload.get("model")))
         return payload
 
-    async def _until_answered(self, method: str, path: str, body: bytes | None, check: Any) -> Any:
+    async def _until_answered(
+        self, method: str, path: str, body: bytes | None, check: Any, max_tries: int | None = None
+    ) -> Any:
         tries, wait, answered_before = 0, FIRST_WAIT, self.answered
         while True:
             server = self._pick()
@@ -118,18 +127,18 @@ class LLMClient:
                 alive = self.answered > answered_before  # others are answered: it is not the server
                 answered_before = self.answered
                 tries += alive or failure.about == "request"
-                if tries >= MAX_TRIES:
+                if tries >= (max_tries or MAX_TRIES):
                     raise Reject(f"not answered in {tries} tries; the last: {failure}") from failure
                 longest = LONGEST_WAIT_WHILE_ALIVE if alive and failure.about != "load" else LONGEST_WAIT
                 pause = max(failure.retry_after, min(wait, longest) * random.uniform(0.5, 1.5))
+                limited = failure.retry_after > 0 or failure.kind.startswith("RateLimit")
             else:
                 server.failures = 0
-                self.answered += 1
-                self._failing_since = None
+                self._note_answer()
                 return answer
             finally:
                 server.in_flight -= 1
-            await asyncio.sleep(pause)
+            await self._wait(pause, until_recovery=not limited)
             wait = min(2 * wait, LONGEST_WAIT)
             self.retries += 1
 
@@ -173,12 +182,26 @@ class LLMClient:
                 f"{server.base_url} refuses every request: {status} {said}; {advice.get(status, 'check the set-up')}"
             )
         self.errors[f"BadRequestError {status}"] += 1
-        self._refused_first += 1
-        if not self.served_as and self._refused_first >= 100:
-            return ServerRefused(
-                f"{server.base_url}: the first 100 requests were all refused, the last: {status} {said}"
-            )
+        self.refused += 1
+        self.last_refusal = f"{server.base_url} refused every request; the last: {status} {said}"
+        if not self.served_as and self.refused >= 100:
+            return ServerRefused(self.last_refusal)
         return Reject(f"BadRequestError {status}: {said}")
+
+    def _note_answer(self) -> None:
+        self.answered += 1
+        if self._failing_since is not None and time.monotonic() - self._failing_since > OUTAGE:
+            self._recovered.set()
+            self._recovered = asyncio.Event()
+        self._failing_since = None
+
+    async def _wait(self, seconds: float, until_recovery: bool) -> None:
+        """The pause before another try; a server that is back ends the pauses that its absence caused."""
+        if not until_recovery:
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._recovered.wait(), seconds)
 
     def _note_failure(self, server: Server, failure: Unanswered, path: str) -> None:
         """Count it, let the server rest, stop the run if nothing was answered for too long."""

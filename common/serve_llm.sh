@@ -73,7 +73,11 @@ stop_server() {
     ! kill -KILL -- "-$PID" 2>/dev/null || ended "-$PID" 20 || true
 }
 
-! (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null || die "port $PORT is in use; choose another with --port or PORT="
+# Two servers that load at the same time both find the port free, and vLLM lets both listen: hence a lock as well.
+exec {LOCK}>"${TMPDIR:-/tmp}/serve_llm.$UID.$PORT.lock"
+if ! flock --wait 3 "$LOCK" || (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
+    die "port $PORT is in use; choose another with --port or PORT="
+fi
 LOG=$(mktemp -t serve_llm.XXXXXX.log)
 # A session of its own: one name for it and its workers, and Ctrl-C is ours to pass on.
 setsid "${SERVER[@]}" >"$LOG" 2>&1 </dev/null &
@@ -85,6 +89,7 @@ exec {ALIVE}> >(
 )
 trap stop_server EXIT
 
+SECONDS=0
 until answers; do
     if ! kill -0 "$PID" 2>/dev/null; then
         tail -n 40 "$LOG" >&2

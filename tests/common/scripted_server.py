@@ -24,6 +24,8 @@ def ok(*texts: str, **more: object) -> Reply:
 
 
 class ScriptedServer:
+    models = (200, {"data": [{"id": "scripted"}]})
+
     def __init__(self, reply: Callable[[dict, int], Reply | None]) -> None:
         self._reply = reply
         self.bodies: list[dict] = []
@@ -33,7 +35,7 @@ class ScriptedServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
-            return web.json_response({"data": [{"id": "scripted"}]})
+            return web.json_response(self.models[1], status=self.models[0])
         body = await request.json()
         self.bodies.append(body)
         self.headers.append(dict(request.headers))

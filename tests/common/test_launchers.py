@@ -209,10 +209,10 @@ def test_server_that_dies_at_start_shows_its_log(servers):
 
 
 def test_server_that_is_never_ready_is_given_up(servers):
-    done = servers.run(serve("echo", "never", arguments=("--limit", "1")), FAULT="never ready")
+    done = servers.run(serve("echo", "never", arguments=("--limit", "2")), FAULT="never ready")
     assert done.returncode == 1
-    assert "no answer after 1 s" in done.stderr and "never" not in done.stdout
-    assert len(servers.pids()) == 2 and not any(map(alive, servers.pids()))
+    assert "no answer after 2 s" in done.stderr and "never" not in done.stdout
+    assert not answers(servers.port) and not any(map(alive, servers.pids()))
 
 
 def test_port_in_use_is_refused(servers):
@@ -223,6 +223,24 @@ def test_port_in_use_is_refused(servers):
     assert f"port {servers.port} is in use" in done.stderr and "never" not in done.stdout
     assert answers(servers.port) and len(servers.pids()) == 2
     end(other)
+
+
+def test_port_of_a_server_that_is_still_loading_is_refused(servers):
+    first = servers.start(serve("true"), FAULT="never ready")
+    wait_until(servers.pids)
+    done = servers.run(serve("echo", "never"))
+    assert done.returncode == 1
+    assert f"port {servers.port} is in use" in done.stderr and "never" not in done.stdout
+    assert len(servers.pids()) == 2 and all(map(alive, servers.pids()))
+    first.terminate()
+    first.communicate(timeout=30)
+
+
+def test_one_after_the_other_on_one_port(servers):
+    """As in a run_all.sh whose steps bring their own servers: the first is quite gone when the second comes."""
+    done = servers.run(["bash", "-c", 'bash -c "$0" - true && bash -c "$0" - true', LAUNCHER])
+    assert done.returncode == 0 and done.stdout.count("went on") == 2, done.stderr
+    assert len(servers.pids()) == 4
 
 
 def test_another_server_of_the_same_name_is_left_alone(servers):

@@ -7,19 +7,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from common import llm, llm_client
-from common.errors import Reject, ServerDown, ServerRefused
+from common.errors import BadInput, Reject, ServerDown, ServerRefused
 from common.llm import Request, add_llm_arguments, ask_rows, work_rows
 from common.rows import read_rows, write_rows
 from common.standin_llm import standin_server
 from common.step import Step, add_step_arguments
 from eval import generate
-from tests.common.scripted_server import completion, ok, scripted_server
+from tests.common.scripted_server import ScriptedServer, completion, ok, scripted_server
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -214,6 +215,29 @@ def test_a_server_that_refuses_everything_stops_the_run(ask):
         assert len(server.bodies) < 110
 
 
+def test_a_run_in_which_all_is_refused_is_no_success(ask):
+    with scripted_server(lambda *_: (400, {"error": {"message": "too long"}}, {})) as server:
+        with pytest.raises(ServerRefused, match="refused every request; the last: 400 too long"):
+            ask(["only"], server.url)
+
+
+def test_a_server_that_lists_no_models_is_asked_about_by_name(ask, monkeypatch):
+    monkeypatch.setattr(ScriptedServer, "models", (500, {}))
+    with scripted_server(echo) as server:
+        with pytest.raises(BadInput, match="does not list its models.*give --model"):
+            ask(["q"], server.url)
+        assert len(ask(["q"], server.url, "--model", "m")) == 1
+
+
+def test_after_an_outage_nobody_sleeps_on(ask, monkeypatch):
+    monkeypatch.setattr(llm_client, "OUTAGE", 0.05)
+    monkeypatch.setattr(llm_client, "LONGEST_WAIT", 60)
+    back = time.monotonic() + 0.5
+    with scripted_server(lambda body, n: echo(body, n) if time.monotonic() > back else None) as server:
+        assert len(ask([f"q{number}" for number in range(64)], server.url, "--concurrency", "64")) == 64
+    assert time.monotonic() - back < 5
+
+
 def test_a_server_that_is_down_ends_the_run_with_all_answers_kept(ask):
     def reply(body, number):
         return echo(body, number) if number < 5 else None
@@ -345,8 +369,8 @@ def test_two_outputs_may_share_a_store(ask):
 def test_failures_are_not_stored(ask):
     statuses = iter([400])
     with scripted_server(lambda body, n: (400, {}, {}) if next(statuses, None) else echo(body, n)) as server:
-        assert ask(["q"], server.url) == []
-        assert len(ask(["q"], server.url)) == 1
+        assert len(ask(["q", "p"], server.url, "--concurrency", "1")) == 1
+        assert len(ask(["q", "p"], server.url)) == 2
     assert not (ask.folder / "out.jsonl.rejected.jsonl").exists()
 
 

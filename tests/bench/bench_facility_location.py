@@ -1,0 +1,40 @@
+"""Greedy facility location: ours against the naive greedy, the paper's size, and growth without the n x n matrix.
+
+python tests/bench/bench_facility_location.py [--sizes 10400 20000] [--device cpu]
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+from superfiltering.facility_location import facility_location
+from tests.oracles import facility_location as oracle
+from tests.superfiltering.test_facility_location import unit_vectors
+
+
+def timed(work: Callable[[], list[int]]) -> tuple[float, list[int]]:
+    started = time.perf_counter()
+    picked = work()
+    return time.perf_counter() - started, picked
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10400])
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    points = unit_vectors(1000, 384, 0, clusters=100)
+    slow, expected = timed(lambda: oracle.facility_location(points, 100, "euclidean"))
+    fast, picked = timed(lambda: facility_location(points, 100, device=args.device))
+    assert picked == expected
+    print(f"  1,000 ->    100: naive {slow:.2f} s, ours {fast:.2f} s, {slow / fast:.0f} x, the same rows")
+    for size in args.sizes:
+        points = unit_vectors(size, 384, 0, clusters=size // 10)
+        seconds, picked = timed(lambda: facility_location(points, 1040, device=args.device))  # noqa: B023
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{size:7,} -> {len(picked):6,}: {seconds:.1f} s, peak memory {peak:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
