@@ -256,7 +256,9 @@ def test_each_guard_has_a_reason_and_can_be_turned_off(postprocess):
     rows[1]["response"] = ""
     rows[2]["request"] = None
     rows[3]["response"] = "这是对请求的回答，用中文写成。" * 3
-    rows[4]["response"] = rows[4]["section"] = "It says of the river and the bread that they are old and that nobody knows more."
+    rows[4]["response"] = rows[4]["section"] = (
+        "It says of the river and the bread that they are old and that nobody knows more."
+    )
     rows[5]["response"] = "Short one."
     rows[6]["response"] *= 20
     rows[7] = rows[8] | {"webpage": "Another page.", "request": rows[8]["request"] + " Please"}
@@ -348,7 +350,9 @@ def test_faults_and_kills_change_no_byte(finished, tmp_path, run_all):
             command += ["--dedup_pages"] if number == 0 else []
             command += ["--data_path", paths[number], "--save_path", paths[number + 1]]
             for wanted in (3, 9):  # answers in the store when the step is killed
-                kills += killed(list(map(str, command)), environment, Path(f"{paths[number + 1]}.answers.sqlite"), wanted)
+                kills += killed(
+                    list(map(str, command)), environment, Path(f"{paths[number + 1]}.answers.sqlite"), wanted
+                )
             done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
         assert kills >= 6

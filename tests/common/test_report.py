@@ -1,0 +1,116 @@
+"""The report: all texts are escaped, nothing is fetched, it stays small. A browser looks at it in tests/peers."""
+
+import re
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import report
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</span></div><img src=x onerror=alert(1)>",
+    "\" onmouseover='alert(1)' x=\"",
+    "&lt;b&gt; &amp; <!-- --> ]]> </style><style>*{display:none}",
+    "<iframe src=https://example.org></iframe><a href=javascript:alert(1)>x</a>",
+    "\x00\x07\ud800\ufffe\u202eevil\u2066",
+    "\u2028\u2029 🙂 中文 العربية",
+    "{title} {body} %s",
+]
+
+
+class Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attributes}
+        if tag not in ("meta", "rect", "line", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in ("rect", "line"):
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(texts: list[str], path) -> str:
+    first, last = texts[0], texts[-1]
+    sections = [
+        report.section(first, report.tiles({text: text for text in texts}), note=last),
+        report.section("a", report.funnel([report.Stage(text, 5, {text: 2}) for text in texts])),
+        report.section("b", report.bars({text: 3 for text in texts})),
+        report.section("c", report.side_by_side(report.histogram(first, [1, 2, 3.5], last))),
+        report.section("d", report.table(texts, [[text, 7] for text in texts])),
+        report.section("e", report.samples([{"#": text, f"#{text}": text, text: text} for text in texts])),
+    ]
+    report.write_report(path, first, last, sections)
+    return path.read_text(encoding="utf-8")
+
+
+KNOWN_TAGS = set("html head meta title style body main h1 h2 h3 p section div span b i ul li figure figcaption".split())
+KNOWN_TAGS |= set("svg rect line text table thead tbody tr th td article header".split())
+ATTRIBUTES = set("lang charset http-equiv content name class style dir x y x1 x2 y1 y2 width height rx".split())
+ATTRIBUTES |= {"viewbox", "role", "aria-label", "text-anchor"}
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(HOSTILE)), min_size=1, max_size=4))
+def test_no_text_becomes_markup(tmp_path_factory, texts):
+    parsed = Tags(page_of(texts, tmp_path_factory.getbasetemp() / "report.html"))
+    assert parsed.open == []
+    assert parsed.tags <= KNOWN_TAGS and parsed.attributes <= ATTRIBUTES
+
+
+def test_hostile_texts_are_shown_as_they_are(tmp_path):
+    parsed = Tags(page_of(HOSTILE, tmp_path / "report.html"))
+    for text in HOSTILE[:5]:
+        assert text in parsed.text
+    assert "[U+0000][U+0007][U+D800][U+FFFE][U+202E]evil[U+2066]" in parsed.text
+    assert "🙂 中文 العربية" in parsed.text and "{title} {body} %s" in parsed.text
+
+
+def test_nothing_is_fetched_and_no_script_may_run(tmp_path):
+    page = page_of(["a"], tmp_path / "report.html")
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?:|//|@import|url\(|<script|<link|<img|\bon\w+=", page.replace("<!DOCTYPE html>", ""))
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_a_report_stays_under_two_megabytes(tmp_path):
+    cards = [{"user": "<" * 5000, "assistant": "&" * 5000}] * 40
+    sections = [report.section(f"part {n}", report.samples(cards)) for n in range(9)]
+    report.write_report(tmp_path / "report.html", "t", "s", sections)
+    page = (tmp_path / "report.html").read_bytes()
+    assert len(page) < report.MAX_BYTES and b"part 0" in page and b"The report was cut" in page
+    assert Tags(page.decode()).open == []
+
+
+def test_a_long_text_is_cut_and_says_how_long_it_was():
+    assert report.clip("x" * 2000, 10) == "x" * 10 + " … [2,000 characters]"
+    assert report.clip("short", 10) == "short"
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
+def test_a_histogram_counts_every_value_once(values):
+    drawn = report.histogram("h", values, "u")
+    counts = [int(count.replace(",", "")) for count in re.findall(r": ([\d,]+)</title>", drawn)]
+    assert sum(counts) == len(values)
+
+
+def test_a_histogram_of_nothing_and_of_one_value():
+    assert "no values" in report.histogram("h", [], "u")
+    assert report.histogram("h", [3, 3], "u").count("<rect") == 30
+
+
+def test_reasons_stand_under_their_stage_most_frequent_first():
+    drawn = report.funnel([report.Stage("pages", 10), report.Stage("left", 4, {"rare": 1, "often": 5})])
+    assert drawn.index("often") < drawn.index("rare") and "40.0%" in drawn and "−5" in drawn
