@@ -21,4 +21,28 @@ run python eval/generate.py --data_path eval/sample/questions.jsonl --save_path 
 run head -n 3 "$OUT/eval/answers.jsonl"
 run python -m common.manifest verify "$OUT/eval/answers.jsonl"
 
+section "web_to_sft: crawled problems paired with clean ones, a tiny converter trained, the crawl converted, evaluated"
+SAMPLE=web_to_sft/sample
+TO=$OUT/web_to_sft
+run python web_to_sft/step1_match_pairs.py --web_path $SAMPLE/web.jsonl --high_quality_path $SAMPLE/clean.jsonl \
+    --save_path "$TO/pairs.jsonl"
+run python web_to_sft/step2_build_converter_data.py --pairs_path "$TO/pairs.jsonl" --web_path $SAMPLE/web.jsonl \
+    --high_quality_path $SAMPLE/clean.jsonl --save_path "$TO/converter.jsonl"
+run python web_to_sft/make_small_model.py --data_path "$TO/converter.jsonl" --hidden 64 --layers 2 \
+    --save_path "$TO/random_model"
+run python common/finetune.py --data_path "$TO/converter.jsonl" --model_name_or_path "$TO/random_model" \
+    --output_dir "$TO/converter_model" --deepspeed none --per_device_train_batch_size 7 --num_train_epochs 10 \
+    --learning_rate 3e-3 --no_gradient_checkpointing
+run python web_to_sft/step4_convert_web.py --data_path $SAMPLE/web.jsonl --save_path "$TO/converted.jsonl"
+run python web_to_sft/step5_build_sft.py --data_path "$TO/converted.jsonl" --add_path $SAMPLE/clean.jsonl \
+    --save_path "$TO/solver.jsonl"
+run python web_to_sft/rule_baseline.py --data_path $SAMPLE/web.jsonl --save_path "$TO/by_rules.jsonl"
+run python eval/generate.py --data_path $SAMPLE/test_ape210k.jsonl --prompt_key original_text --response_key output \
+    --save_path "$TO/evaluation/eval_test.ape.jsonl"
+run python eval/generate.py --data_path $SAMPLE/test_cmath.jsonl --prompt_key input \
+    --save_path "$TO/evaluation/cmath_dev.jsonl"
+run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --target_key ans
+run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
+run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation"
+
 section "done; the results are in $OUT"

@@ -8,6 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 STAMP=.venv/peers-stamp # goes when run_tests.sh makes .venv anew
 if ! cmp --quiet .venv/stamp "$STAMP"; then
     .venv/bin/pip install --quiet --compile -c constraints.txt -e '.[dev,ray,serve-transformers]'
+    # Builds against the torch that is there; its operators compile when they are first used.
+    .venv/bin/pip install --quiet -c constraints.txt wheel setuptools ninja
+    .venv/bin/pip install --quiet --no-build-isolation -c constraints.txt -e '.[train]'
     cp .venv/stamp "$STAMP"
 fi
 bash tests/peers/setup_vllm_cpu.sh

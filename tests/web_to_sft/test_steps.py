@@ -1,0 +1,350 @@
+"""Every step as a user runs it, on the bundled sample, against the embedded server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from common.errors import BadInput, BadRow
+from common.rows import read_rows, write_rows
+from common.standin_llm import standin_server
+from web_to_sft import (
+    rule_baseline,
+    score_small,
+    small_world,
+    step1_match_pairs,
+    step2_build_converter_data,
+    step5_build_sft,
+)
+from web_to_sft.conversions import NOT_MATHS, UNREADABLE, lost_numbers
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLE = ROOT / "web_to_sft" / "sample"
+DATA = ROOT / "tests" / "data" / "web_to_sft"
+WEB, CLEAN = SAMPLE / "web.jsonl", SAMPLE / "clean.jsonl"
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    def run(step, *arguments):
+        monkeypatch.setattr(sys, "argv", [step.__name__, *map(str, arguments)])
+        step.main()
+        return capsys.readouterr()
+
+    return run
+
+
+def manifest_of(path):
+    return json.loads(Path(f"{path}.manifest.json").read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- step 1
+
+
+def match(call, tmp_path, *more, web=WEB, clean=CLEAN):
+    out = tmp_path / "pairs.jsonl"
+    said = call(
+        step1_match_pairs, "--web_path", web, "--high_quality_path", clean, "--save_path", out, "--workers", 1, *more
+    )
+    return list(read_rows(out)), said
+
+
+def test_step1_gives_the_recorded_pairs(call, tmp_path):
+    pairs, said = match(call, tmp_path, web=DATA / "pairs_web.jsonl", clean=DATA / "pairs_high_quality.jsonl")
+    assert pairs == list(read_rows(DATA / "pairs_expected.jsonl"))
+    distances = manifest_of(tmp_path / "pairs.jsonl")["distances"]
+    assert sum(distances.values()) == len(pairs) and set(distances) <= {"0", "1", "2", "3", "4", "5"}
+    assert "distance 0: " in said.out
+    misses = list(read_rows(tmp_path / "pairs.jsonl.near_misses.jsonl"))
+    assert misses and not {miss["web57w_idx"] for miss in misses} & {pair["web57w_idx"] for pair in pairs}
+
+
+def test_step1_columns_and_plain_texts(call, tmp_path):
+    write_rows(tmp_path / "web.jsonl", [{"frage": "Anna hat 3.5 Äpfel", "antwort": "also 3.5"}])
+    write_rows(
+        tmp_path / "clean.jsonl", [{"q": "Ben hat 3.5 Birnen und mehr", "a": "9"}, {"q": "Anna hat 3,5 Äpfel", "a": ""}]
+    )
+    keys = ("--web_question_key", "frage", "--web_analysis_key", "antwort", "--high_quality_question_key", "q")
+    keys += (
+        "--high_quality_solution_key",
+        "a",
+        "--matcher",
+        "rapidfuzz",
+        "--score_cutoff",
+        "85",
+        "--normalizer",
+        "unicode",
+    )
+    pairs, _ = match(call, tmp_path, *keys, web=tmp_path / "web.jsonl", clean=tmp_path / "clean.jsonl")
+    assert pairs == [{"highquality_idx": 1, "web57w_idx": 0}]
+
+
+def test_step1_sets_bad_rows_aside_and_indices_still_point_into_the_file(call, tmp_path):
+    rows = list(read_rows(WEB))
+    broken = [{"question": 7}, *rows]
+    write_rows(tmp_path / "web.jsonl", broken)
+    with pytest.raises(BadRow, match="row 0.*'question' is a int"):
+        match(call, tmp_path, web=tmp_path / "web.jsonl")
+    shifted, _ = match(call, tmp_path, "--on_bad_row", "skip", web=tmp_path / "web.jsonl")
+    (rejected,) = read_rows(tmp_path / "pairs.jsonl.rejected.jsonl")
+    assert rejected["index"] == 0
+    plain, _ = match(call, tmp_path)
+    assert [pair["web57w_idx"] for pair in shifted] == [pair["web57w_idx"] + 1 for pair in plain]
+
+
+def test_step1_names_a_bad_clean_row(call, tmp_path):
+    write_rows(tmp_path / "clean.jsonl", [{"input": ["a"], "solve_step": ["b"]}, {"input": [], "solve_step": ["b"]}])
+    with pytest.raises(BadRow, match="row 1: 'input' is a list"):
+        match(call, tmp_path, clean=tmp_path / "clean.jsonl")
+
+
+# ---------------------------------------------------------------- step 2
+
+
+def build(call, tmp_path, pairs, *more):
+    write_rows(tmp_path / "pairs.jsonl", pairs)
+    arguments = ["--pairs_path", tmp_path / "pairs.jsonl", "--web_path", WEB, "--high_quality_path", CLEAN]
+    call(step2_build_converter_data, *arguments, "--save_path", tmp_path / "examples.jsonl", *more)
+    return list(read_rows(tmp_path / "examples.jsonl"))
+
+
+def test_step2_shows_the_crawled_row_and_asks_for_the_clean_one(call, tmp_path):
+    pairs = [{"highquality_idx": 3, "web57w_idx": 5}, {"highquality_idx": 0, "web57w_idx": 2}]
+    examples = build(call, tmp_path, pairs)
+    web, clean = list(read_rows(WEB)), list(read_rows(CLEAN))
+    for pair, example in zip(pairs, examples, strict=True):
+        crawled, truth = web[pair["web57w_idx"]], clean[pair["highquality_idx"]]
+        assert f"[题目]\n{crawled['question']}\n\n[答案]\n{crawled['raw_analysis']}" in example["instruction"]
+        assert NOT_MATHS in example["instruction"] and UNREADABLE in example["instruction"]
+        assert example["output"] == f"[问题]\n{truth['input'][0]}\n\n[答案]\n{truth['solve_step'][0]}"
+
+
+def test_step2_full_width_spaces_of_the_clean_side_become_plain():
+    assert step2_build_converter_data.converter_answer("a\u3000b", "c\u3000d") == "[问题]\na b\n\n[答案]\nc d"
+
+
+def test_step2_adds_refusals(call, tmp_path):
+    refusal = {"question": "What is a noun?", "raw_analysis": "A word.", "refusal": "not_maths"}
+    write_rows(tmp_path / "refusals.jsonl", [refusal])
+    pairs = [{"highquality_idx": 3, "web57w_idx": 5}]
+    examples = build(call, tmp_path, pairs, "--refusals_path", tmp_path / "refusals.jsonl")
+    assert [example["output"] for example in examples][1:] == [NOT_MATHS]
+    write_rows(tmp_path / "refusals.jsonl", [refusal | {"refusal": "bored"}])
+    with pytest.raises(BadRow, match="'bored', expected not_maths or unreadable"):
+        build(call, tmp_path, pairs, "--refusals_path", tmp_path / "refusals.jsonl")
+
+
+def test_step2_names_a_pair_that_points_nowhere(call, tmp_path):
+    with pytest.raises(BadRow, match="points at row 99999"):
+        build(call, tmp_path, [{"highquality_idx": 0, "web57w_idx": 99999}])
+
+
+# ---------------------------------------------------------------- steps 4 and 5
+
+
+def convert_command(url, output, *more):
+    arguments = ["--data_path", WEB, "--save_path", output, "--base_url", url, "--model", "stand-in", *more]
+    return [sys.executable, "-m", "web_to_sft.step4_convert_web", *map(str, arguments)]
+
+
+def test_step4_and_5_with_protocol_and_content_faults(call, tmp_path):
+    out, sft = tmp_path / "converted.jsonl", tmp_path / "sft.jsonl"
+    with standin_server(faults=0.2, fault_garbage=0.2, fault_refusal=0.1, retry_after=0, hang_seconds=0.2) as url:
+        done = subprocess.run(
+            convert_command(url, out, "--request_timeout", 1), cwd=ROOT, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr
+    converted, web = list(read_rows(out)), list(read_rows(WEB))
+    assert [row["question"] for row in converted] == [row["question"] for row in web]
+    call(step5_build_sft, "--data_path", out, "--save_path", sft)
+    kept, rejected = list(read_rows(sft)), list(read_rows(f"{sft}.rejected.jsonl"))
+    assert len(kept) + len(rejected) == len(web) and kept and rejected
+    assert all(row["instruction"] == row["instruction"].strip() and row["output"] for row in kept)
+    assert all(row["reason"].startswith(("malformed", "refused")) for row in rejected)
+
+
+def test_step4_killed_and_started_again_gives_the_same_bytes(tmp_path):
+    with standin_server(delay=0.05) as url:
+        whole = tmp_path / "whole.jsonl"
+        subprocess.run(convert_command(url, whole), cwd=ROOT, check=True, capture_output=True)
+        out = tmp_path / "out.jsonl"
+        command = convert_command(url, out, "--concurrency", 2)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        store = tmp_path / "out.jsonl.answers.sqlite"
+        while process.poll() is None and not store.exists():
+            os.sched_yield()
+        deadline = time.monotonic() + 0.4  # a third of the way
+        while process.poll() is None and time.monotonic() < deadline:
+            os.sched_yield()
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL and not out.exists()
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def parse(call, tmp_path, outputs, *more, questions=None):
+    rows = [{"question": "1+1", "output": output} for output in outputs]
+    for row, question in zip(rows, questions or [], strict=False):
+        row["question"] = question
+    write_rows(tmp_path / "converted.jsonl", rows)
+    call(step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl", *more)
+    rejected = tmp_path / "sft.jsonl.rejected.jsonl"
+    return list(read_rows(tmp_path / "sft.jsonl")), list(read_rows(rejected)) if rejected.exists() else []
+
+
+def test_step5_as_released(call, tmp_path):
+    out = tmp_path / "sft.jsonl"
+    call(step5_build_sft, "--data_path", DATA / "converted_input.jsonl", "--save_path", out, "--paper_exact")
+    assert out.read_bytes() == (DATA / "converted_expected.jsonl").read_bytes()
+
+
+GOOD = "[问题]\n有1个和1个？\n\n[答案]\n1+1=2"
+
+
+def test_step5_says_why_a_conversion_is_set_aside(call, tmp_path):
+    outputs = [
+        GOOD,
+        NOT_MATHS,
+        f"嗯，{UNREADABLE}",
+        "[问题]\n有吗",
+        "\n\n[答案]\n2",
+        "[问题]\n\n\n[答案]\n2",
+        GOOD * 99,
+    ]
+    kept, rejected = parse(call, tmp_path, outputs, "--max_characters", 50)
+    assert [(row["index"], row["reason"].split(":")[0]) for row in rejected] == [
+        (1, "refused"), (2, "refused"), (3, "malformed"), (4, "malformed"), (5, "malformed")
+    ]  # fmt: skip
+    # The 99 copies run on after the first answer, up to the next answer mark.
+    assert [row["output"] for row in kept][0] == "1+1=2" and len(kept) == 2
+
+
+def test_step5_limits_the_length(call, tmp_path):
+    kept, rejected = parse(call, tmp_path, [GOOD, GOOD + "，好" * 50], "--max_characters", 30)
+    assert len(kept) == 1 and rejected[0]["reason"] == "longer than 30 characters"
+
+
+def test_step5_flags_or_rejects_lost_numbers(call, tmp_path):
+    questions = ["有1个和1个", "有1个，35.5元"]
+    kept, _ = parse(call, tmp_path, [GOOD, GOOD], questions=questions)
+    assert [row.get("lost_numbers") for row in kept] == [None, ["35.5"]]
+    kept, rejected = parse(call, tmp_path, [GOOD, GOOD], "--lost_numbers", "reject", questions=questions)
+    assert len(kept) == 1 and rejected[0]["reason"] == "lost numbers: 35.5"
+
+
+def test_lost_numbers_are_whole_numbers():
+    assert lost_numbers("买12个，3.5元，12个", "12和3.5") == []
+    assert lost_numbers("买1个", "买11个") == ["1"]
+
+
+def test_step5_reads_another_column_and_puts_clean_rows_in_front(call, tmp_path):
+    write_rows(tmp_path / "converted.jsonl", [{"question": "1", "chatglm2_cot_output": GOOD}])
+    arguments = ["--output_column", "chatglm2_cot_output", "--add_path", CLEAN]
+    call(
+        step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl", *arguments
+    )
+    rows, clean = list(read_rows(tmp_path / "sft.jsonl")), list(read_rows(CLEAN))
+    assert rows[0] == {"instruction": clean[0]["input"][0], "output": clean[0]["solve_step"][0]}
+    assert len(rows) == len(clean) + 1 and "chatglm2_cot_output" not in rows[-1]
+
+
+def test_step5_stops_at_a_row_without_output(call, tmp_path):
+    write_rows(tmp_path / "converted.jsonl", [{"question": "1"}])
+    with pytest.raises(BadRow, match="row 0: no key 'output'"):
+        call(step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl")
+
+
+# ---------------------------------------------------------------- rule baseline, small world
+
+
+def test_rule_baseline_as_released(call, tmp_path):
+    source = DATA / "rule_cleaning_expected.jsonl"
+    call(rule_baseline, "--data_path", source, "--save_path", tmp_path / "rules.jsonl", "--paper_exact")
+    assert (tmp_path / "rules.jsonl").read_bytes() == source.read_bytes()
+
+
+def test_small_world_is_reproducible_and_its_truth_is_true(call, tmp_path):
+    for name in ("one", "two"):
+        arguments = ["--web_rows", 80, "--clean_rows", 40, "--test_rows", 20, "--save_dir", tmp_path / name]
+        call(small_world, *arguments)
+    for file in ("web.jsonl", "clean.jsonl", "test.jsonl"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    for row in read_rows(tmp_path / "one" / "test.jsonl"):
+        formula, _, answer = row["clean_solution"].split("\n")[0].partition("=")
+        assert small_world.as_text(small_world.evaluate(formula)) == answer == row["answer"]
+
+
+def test_scores_of_raw_rules_and_perfection():
+    row = {"question": "【题文】甲有3个", "raw_analysis": "【解答】3+4，=7，一共七个．【点睛】加法．", "answer": "7"}
+    row |= {"clean_question": "甲有3个", "clean_solution": "3+4=7，一共七个．"}
+    assert score_small.score([row], [score_small.as_crawled(row)]) == {"exact": 0.0, "answer": 1.0}
+    assert score_small.score([row], [score_small.by_rules(row)]) == {"exact": 1.0, "answer": 1.0}
+    assert (
+        score_small.score([row], [score_small.parsed("[问题]\n甲有3个\n\n[答案]\n3+4=7，一共七个．")])["exact"] == 1.0
+    )
+    assert score_small.score([row], [score_small.parsed(NOT_MATHS)]) == {"exact": 0.0, "answer": 0.0}
+
+
+def test_table_gives_mean_and_spread(tmp_path):
+    for seed, share in ((1, 0.5), (2, 0.7)):
+        scores = {name: {"exact": share, "answer": share} for name in score_small.METHODS} | {"rows": 10}
+        (tmp_path / f"{seed}.json").write_text(json.dumps(scores), encoding="utf-8")
+    printed = score_small.table([str(tmp_path / "1.json"), str(tmp_path / "2.json")])
+    assert printed.count("60.0 % ± 14.1") == 6 and "2 seeds" in printed
+
+
+# ---------------------------------------------------------------- launchers
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (
+            "run_all.sh",
+            ["step1_match_pairs", "step2_build", "step3_train", "step4_convert", "step5_build", "step6", "step7"],
+        ),
+        ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/finetune.py", "--deepspeed zero2"]),
+        ("step6_train_solver.sh", ["deepspeed --num_gpus 8 common/finetune.py", "solver_model"]),
+        ("step7_evaluate.sh", ["vllm serve", "eval.evaluate_ape210k", "eval.cmath_eval", "eval.compare_with_paper"]),
+        ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft.step4_convert_web"]),
+        ("replicate_small.sh", ["small_world", "make_small_model", "common.finetune", "score_small --table"]),
+    ],
+)
+def test_launchers_print_their_commands_under_dry_run(script, expected):
+    environment = {key: value for key, value in os.environ.items() if key != "OPENAI_BASE_URL"} | {"DRY_RUN": "1"}
+    command = ["bash", f"web_to_sft/{script}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    places = [done.stdout.find(word) for word in expected]
+    assert -1 not in places and places == sorted(places), done.stdout
+
+
+def test_the_released_launchers_arguments_work():
+    command = [
+        "bash",
+        "web_to_sft/step3_train_converter.sh",
+        "my.jsonl",
+        "q",
+        "a",
+        "models",
+        "chatglm2-6b",
+        "--seed",
+        "3",
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"DRY_RUN": "1"}, capture_output=True, text=True)
+    words = done.stdout.split()
+    given = {words[at]: words[at + 1] for at in range(len(words) - 1) if words[at].startswith("--")}
+    assert given["--data_path"] == "my.jsonl" and given["--prompt_key"] == "q" and given["--response_key"] == "a"
+    assert given["--model_name_or_path"] == "chatglm2-6b" and given["--seed"] == "3"
+    assert given["--learning_rate"] == "5e-5" and "--trust_remote_code" not in words
+
+
+def test_an_empty_file_is_named(call, tmp_path):
+    (tmp_path / "none.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(BadInput, match="none.jsonl"):
+        match(call, tmp_path, clean=tmp_path / "none.jsonl")

@@ -1,0 +1,97 @@
+"""Make a small transformer with random weights and a tokenizer of single characters, to train from scratch.
+
+    python web_to_sft/make_small_model.py --data_path converter.jsonl --save_path small_model
+
+in   files of rows; every character of their texts becomes a token
+out  <save_path>: a Llama model with a ChatML template, which fine-tuning, `transformers serve` and vLLM load
+"""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from common.finetune import hush_bars
+from common.rows import read_rows
+from common.step import run_main
+
+END, START, PAD, UNKNOWN = "<|im_end|>", "<|im_start|>", "<|pad|>", "<|unknown|>"
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+HEAD = 32  # vLLM wants heads of at least that size
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_of(part)
+
+
+def character_tokenizer(characters: Iterable[str], max_length: int) -> Any:
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = [PAD, UNKNOWN, START, END, *sorted(set(characters) | set("\nabcdefghijklmnopqrstuvwxyz"))]
+    tokenizer = Tokenizer(models.WordLevel({token: place for place, token in enumerate(tokens)}, UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        additional_special_tokens=[START],
+        chat_template=CHATML,
+        model_max_length=max_length,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def small_model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // HEAD,
+        num_key_value_heads=hidden // HEAD,
+        max_position_embeddings=tokenizer.model_max_length,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_path", required=True, nargs="+", help="files whose characters are the vocabulary")
+    parser.add_argument("--save_path", required=True, help="folder to write")
+    parser.add_argument("--hidden", type=int, default=256, help="width, a multiple of 32 (default: 256)")
+    parser.add_argument("--layers", type=int, default=4, help="default: 4")
+    parser.add_argument("--max_length", type=int, default=1024, help="tokens, here characters (default: 1024)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random weights (default: 1)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    hush_bars()
+    rows = (row for path in args.data_path for row in read_rows(path))
+    tokenizer = character_tokenizer((character for text in texts_of(list(rows)) for character in text), args.max_length)
+    model = small_model(tokenizer, args.hidden, args.layers, args.seed)
+    model.save_pretrained(args.save_path)
+    tokenizer.save_pretrained(args.save_path)
+    print(f"{args.save_path}: {model.num_parameters():,} parameters, {len(tokenizer):,} characters")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,135 @@
+"""Score what became of a small world's crawl: as crawled, cleaned by rules, rewritten by a trained converter.
+
+    python web_to_sft/score_small.py --test_path test.jsonl --model_path converter --save_path scores.json
+    python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
+
+in   test.jsonl of web_to_sft/small_world.py, and the converter that common/finetune.py trained
+out  {"raw": {"exact": …, "answer": …}, "rules": {…}, "converter": {…}, "rows": …}; --table prints mean and spread
+out  {"raw": {"exact": …, "answer": …}, "rules": …, "converter": …, "rows": …}; --table prints mean and spread
+"""
+
+import argparse
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from common.errors import Reject
+from common.finetune import hush_bars
+from common.prompts import load_prompt
+from common.rows import read_rows, write_text
+from common.step import progress, run_main
+from web_to_sft.conversions import parse_conversion
+from web_to_sft.rule_baseline import ESCAPED_NEWLINES, clean_analysis, solution_steps
+from web_to_sft.step2_build_converter_data import converter_prompt
+
+NUMBER = re.compile(r"\d+(?:[./]\d+)*")
+METHODS = ("raw", "rules", "converter")
+
+
+def as_crawled(row: dict) -> tuple[str, str]:
+    return row["question"], row["raw_analysis"]
+
+
+def by_rules(row: dict) -> tuple[str, str]:
+    """The rule baseline cleans solutions only; of the question it takes off the tag and the written-out line breaks."""
+    question = ESCAPED_NEWLINES.sub("，", row["question"].replace("【题文】", ""))
+    return question, solution_steps(clean_analysis(row["raw_analysis"]))
+
+
+def rewrite(rows: list[dict], model_path: str, template: str, batch_size: int) -> list[str]:
+    """What the converter writes, greedily, without a server: a batch at a time, longest first to waste no padding."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    hush_bars()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32).to(device).eval()
+    prompts = [chat_prompt(tokenizer, converter_prompt(template, *as_crawled(row))) for row in rows]
+    order = sorted(range(len(rows)), key=lambda place: -len(prompts[place]))
+    texts = [""] * len(rows)
+    for start in progress(range(0, len(order), batch_size), unit="batch"):
+        places = order[start : start + batch_size]
+        batch = tokenizer(
+            [prompts[place] for place in places], return_tensors="pt", padding=True, add_special_tokens=False
+        )
+        batch = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            written = model.generate(**batch, max_new_tokens=200, do_sample=False)
+        answers = tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        for place, text in zip(places, answers, strict=True):
+            texts[place] = text.rstrip("\n")
+    return texts
+
+
+def chat_prompt(tokenizer: Any, prompt: str) -> str:
+    message = [{"role": "user", "content": prompt}]
+    return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+
+
+def parsed(text: str) -> tuple[str, str]:
+    try:
+        question, answer = parse_conversion(text)
+    except Reject:
+        return "", ""
+    return question.strip(), answer.strip()
+
+
+def score(rows: list[dict], results: list[tuple[str, str]]) -> dict[str, float]:
+    """Shares of rows that came out exactly, and with the right answer; what could not be parsed counts as wrong."""
+    exact = answers = 0
+    for row, (question, solution) in zip(rows, results, strict=True):
+        exact += (question.strip(), solution.strip()) == (row["clean_question"], row["clean_solution"])
+        answers += NUMBER.findall(solution)[-1:] == [row["answer"]]
+    return {"exact": exact / len(rows), "answer": answers / len(rows)}
+
+
+def table(paths: list[str]) -> str:
+    runs = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
+    lines = [f"{'':10} {'exact recovery':>20} {'answer right':>20}   ({len(runs)} seeds, {runs[0]['rows']} rows each)"]
+    for method in METHODS:
+        cells = []
+        for figure in ("exact", "answer"):
+            values = [100 * run[method][figure] for run in runs]
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            cells.append(f"{statistics.mean(values):6.1f} % ± {spread:.1f}")
+        lines.append(f"{method:10} {cells[0]:>20} {cells[1]:>20}")
+    return "\n".join(lines)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--test_path", help="rows with the truth")
+    parser.add_argument("--model_path", help="trained converter")
+    parser.add_argument("--save_path", help="file of the scores")
+    parser.add_argument("--prompt_template", help="the file that step 2 was given, if any")
+    parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time (default: 64)")
+    parser.add_argument("--table", nargs="+", metavar="SCORES", help="only print the table of these score files")
+    args = parser.parse_args()
+    if not args.table and not (args.test_path and args.model_path and args.save_path):
+        parser.error("give --test_path, --model_path and --save_path, or --table")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    if args.table:
+        print(table(args.table))
+        return
+    rows = list(read_rows(args.test_path))
+    template = load_prompt("web_to_sft", "convert", "zh", args.prompt_template)
+    texts = rewrite(rows, args.model_path, template, args.batch_size)
+    results = {
+        "raw": [as_crawled(row) for row in rows],
+        "rules": [by_rules(row) for row in rows],
+        "converter": [parsed(text) for text in texts],
+    }
+    scores = {method: score(rows, results[method]) for method in METHODS} | {"rows": len(rows)}
+    write_text(Path(args.save_path), json.dumps(scores) + "\n")
+    print(json.dumps(scores))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,107 @@
+"""Turn pairs into examples that teach a model to rewrite a crawled problem in the clean form of its high-quality twin.
+
+    python web_to_sft/step2_build_converter_data.py --pairs_path pairs.jsonl --web_path web.jsonl \\
+        --high_quality_path clean.jsonl --save_path converter.jsonl
+
+in   pairs {"highquality_idx": 17, "web57w_idx": 0} of step 1, and the two files they point into
+out  {"instruction": "你是一位小学数学老师……", "output": "[问题]\\n…\\n\\n[答案]\\n…", and the two indices} a line
+"""
+
+import argparse
+
+from common.errors import BadRow
+from common.prompts import fill, load_prompt
+from common.rows import read_rows
+from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from web_to_sft.conversions import ANSWER_MARK, NOT_MATHS, QUESTION_MARK, UNREADABLE
+from web_to_sft.step1_match_pairs import text_of
+
+
+def converter_prompt(template: str, question: str, analysis: str) -> str:
+    return fill(template, question=question, analysis=analysis)
+
+
+def converter_answer(question: str, solution: str) -> str:
+    """The clean side; its full-width spaces become plain ones."""
+    return f"{QUESTION_MARK}\n{question}{ANSWER_MARK}{solution}".replace("\u3000", " ")
+
+
+def read_refusals(path: str, args: argparse.Namespace, template: str) -> list[dict]:
+    """Rows {"question", "raw_analysis", "refusal": "not_maths" | "unreadable"} as examples of saying no.
+
+    The released prompt promises both refusals, but no example ever shows one.
+    """
+    sentences = {"not_maths": NOT_MATHS, "unreadable": UNREADABLE}
+    examples = []
+    for index, row in enumerate(read_rows(path)):
+        if row.get("refusal") not in sentences:
+            raise BadRow(path, index, f'"refusal" is {row.get("refusal")!r}, expected not_maths or unreadable')
+        prompt = converter_prompt(template, row[args.web_question_key], row[args.web_analysis_key])
+        examples.append({"instruction": prompt, "output": sentences[row["refusal"]]})
+    return examples
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs_path", required=True, help="output of step 1")
+    parser.add_argument("--web_path", required=True, help="the crawled problems that step 1 read")
+    parser.add_argument("--high_quality_path", required=True, help="the clean problems that step 1 read")
+    parser.add_argument("--save_path", required=True, help="examples for step 3")
+    parser.add_argument("--refusals_path", help='rows with "refusal": not_maths | unreadable, added at the end')
+    parser.add_argument("--lang", default="zh", help="language of the prompt (default: zh)")
+    parser.add_argument("--prompt_template", help="file with {question} and {analysis}, instead of ours")
+    keys = parser.add_argument_group("columns (defaults: the paper's)")
+    keys.add_argument("--web_question_key", default="question", help="default: question")
+    keys.add_argument("--web_analysis_key", default="raw_analysis", help="default: raw_analysis")
+    keys.add_argument("--high_quality_question_key", default="input", help="default: input")
+    keys.add_argument("--high_quality_solution_key", default="solve_step", help="default: solve_step")
+    add_step_arguments(parser)
+    return parser.parse_args()
+
+
+def wanted_rows(path: str, indices: set[int], keys: tuple[str, str]) -> dict[int, tuple[str, str]]:
+    """The two texts of the rows that pairs point at; the other rows of a large crawl are read past."""
+    found = {}
+    for index, row in enumerate(read_rows(path)):
+        if index in indices:
+            try:
+                found[index] = text_of(row, keys[0]), text_of(row, keys[1])
+            except BadValue as problem:
+                raise BadRow(path, index, problem.reason) from None
+    return found
+
+
+def main() -> None:
+    args = parse_args()
+    template = load_prompt("web_to_sft", "convert", args.lang, args.prompt_template)
+    refusals = read_refusals(args.refusals_path, args, template) if args.refusals_path else []
+    pairs = list(read_rows(args.pairs_path))
+    web = wanted_rows(
+        args.web_path, {pair.get("web57w_idx") for pair in pairs}, (args.web_question_key, args.web_analysis_key)
+    )
+    clean = wanted_rows(
+        args.high_quality_path,
+        {pair.get("highquality_idx") for pair in pairs},
+        (args.high_quality_question_key, args.high_quality_solution_key),
+    )
+    inputs = [args.pairs_path, args.web_path, args.high_quality_path]
+    with Step(args, inputs=inputs, output=args.save_path) as step:
+        for index, pair in progress(step.rows(), total=step.total(), unit="pair"):
+            try:
+                places = need(pair, "web57w_idx", int), need(pair, "highquality_idx", int)
+                for place, rows, path in zip(places, (web, clean), inputs[1:], strict=True):
+                    if place not in rows:
+                        raise BadValue(f"points at row {place}, which {path} does not have")
+            except BadValue as problem:
+                step.reject(*step.bad_row(index, problem, pair))
+                continue
+            prompt = converter_prompt(template, *web[places[0]])
+            step.write({"instruction": prompt, "output": converter_answer(*clean[places[1]]), **pair})
+        for example in refusals:
+            step.counts["refusal examples"] += 1
+            step.counts["in"] += 1
+            step.write(example)
+
+
+if __name__ == "__main__":
+    run_main(main)

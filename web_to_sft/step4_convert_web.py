@@ -1,0 +1,53 @@
+"""Let the trained converter rewrite every crawled problem. Interrupted, the same command goes on.
+
+    python web_to_sft/step4_convert_web.py --data_path web.jsonl --save_path converted.jsonl --model converter \\
+        --base_url http://127.0.0.1:8000/v1
+
+in   crawled rows {"question": "…", "raw_analysis": "…", …}
+out  the same rows in the same order, each with what the converter wrote: {"output": "[问题]\\n…\\n\\n[答案]\\n…"}
+"""
+
+import argparse
+
+from common.errors import Reject
+from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.prompts import load_prompt
+from common.step import Step, add_step_arguments, run_main
+from web_to_sft.step1_match_pairs import text_of
+from web_to_sft.step2_build_converter_data import converter_prompt
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_path", required=True, help="crawled problems")
+    parser.add_argument("--save_path", required=True, help="the same with the converter's text")
+    parser.add_argument("--web_question_key", default="question", help="default: question")
+    parser.add_argument("--web_analysis_key", default="raw_analysis", help="default: raw_analysis")
+    parser.add_argument("--output_column", default="output", help="column of the converter's text (default: output)")
+    parser.add_argument("--lang", default="zh", help="language of the prompt, as in step 2 (default: zh)")
+    parser.add_argument("--prompt_template", help="the file that step 2 was given, if any")
+    add_step_arguments(parser)
+    # Greedy, where the released code leaves sampling on and gives other texts at every run.
+    add_llm_arguments(parser, temperature=0.0, max_tokens=1024)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    template = load_prompt("web_to_sft", "convert", args.lang, args.prompt_template)
+
+    def make_request(row: dict) -> Request:
+        prompt = converter_prompt(template, text_of(row, args.web_question_key), text_of(row, args.web_analysis_key))
+        return Request(messages=[{"role": "user", "content": prompt}])
+
+    def use_answer(row: dict, answer: Answer) -> dict:
+        if not answer.text.strip():
+            raise Reject("empty answer")
+        return row | {args.output_column: answer.text}
+
+    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+        ask_rows(step, args, make_request, use_answer)
+
+
+if __name__ == "__main__":
+    run_main(main)

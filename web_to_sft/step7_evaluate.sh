@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# web_to_sft step 7: the solver's accuracy on Ape210k and CMATH, beside the paper's. One server on 8 GPUs, minutes.
+#   APE210K=test.ape.json CMATH=cmath_dev.jsonl MODEL=results/web_to_sft/solver_model bash web_to_sft/step7_evaluate.sh
+# BASELINE: the same evaluation of a solver trained on clean data alone, for the paper's gain.
+# The files as published: Ape210k {"original_text": …, "ans": …}, CMATH {"input": …, "golden": …, "grade": …} a line.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source common/launch.sh
+
+MODEL=${MODEL:-results/web_to_sft/solver_model}
+APE210K=${APE210K:-data/test.ape.json}
+CMATH=${CMATH:-data/cmath_dev.jsonl}
+OUT=${OUT:-results/web_to_sft/evaluation}
+
+start_server --model "$MODEL" --data_parallel "${NUM_GPUS:-8}"
+run python -m eval.generate --data_path "$APE210K" --prompt_key original_text --response_key output --keep_truncated \
+    --model "$MODEL" --save_path "$OUT/eval_test.ape.jsonl"
+run python -m eval.generate --data_path "$CMATH" --prompt_key input --keep_truncated \
+    --model "$MODEL" --save_path "$OUT/cmath_dev.jsonl"
+run python -m eval.evaluate_ape210k --base_output_path "$OUT" --target_key ans
+run python -m eval.cmath_eval --response_dir "$OUT/cmath_dev.jsonl"
+run python -m eval.compare_with_paper --method web_to_sft --results "$OUT" ${BASELINE:+--baseline "$BASELINE"}
