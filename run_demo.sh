@@ -45,4 +45,8 @@ run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --target
 run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
 run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation"
 
+section "webr: pages in four languages into an instruction set"
+run env DATA=webr/sample/pages.jsonl OUT="$OUT/webr" MODEL=stand-in TOKENIZER= bash webr/run_all.sh
+echo "open $OUT/webr/report.html in a browser"
+
 section "done; the results are in $OUT"

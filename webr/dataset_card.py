@@ -21,7 +21,8 @@ def write_card(output: Path) -> None:
     text = (
         f"{head}\n# {output.stem}\n\n{made['rows_written']:,} conversations of two turns, synthesised from web pages"
         " with WebR (Jiang et al., Findings of ACL 2025, arXiv 2504.15573).\n\n"
-        f"{counts.get('WI rows', 0):,} have the page in the instruction, {counts.get('WR rows', 0):,} a response made from it."
+        f"{counts.get('WI rows', 0):,} have the page in the instruction,"
+        f" {counts.get('WR rows', 0):,} a response made from it."
         " Columns: `prompt_id`, `messages`.\n\n"
         "The texts of pages stand in the data as they were; their licences are those of the pages.\n\n"
         f"## How it was made\n\n{_table(runs)}\n"

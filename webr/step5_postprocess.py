@@ -167,6 +167,11 @@ def check_enough(step: Step, rows: Rows, pages: int, args: argparse.Namespace) -
     print(message, file=sys.stderr)
 
 
+def most_frequent(rows: Rows) -> str:
+    counted = Counter(rows.reasons.get(number, "ratio of WI to WR") for number in range(len(rows.sides)))
+    return ", ".join(f"{count:,} {reason}" for reason, count in counted.most_common(3))
+
+
 def write_all(step: Step, args: argparse.Namespace, rows: Rows, chosen: list[int]) -> None:
     taken = set(chosen)
     for number, side in enumerate(rows.sides):
@@ -250,7 +255,10 @@ def main() -> None:
         reject_pages_used_twice(rows)
         if args.save_num is not None and not args.paper_exact:
             check_enough(step, rows, pages_behind(inputs, len(rows.sides)), args)
-        write_all(step, args, rows, choose(rows, args))
+        chosen = choose(rows, args)
+        if not chosen:
+            raise CommonError(f"no row is left of {len(rows.sides):,}: {most_frequent(rows)}; nothing written")
+        write_all(step, args, rows, chosen)
     write_rows(output.with_suffix(".parquet"), read_rows(output))
     write_dataset_info(output)
     write_card(output)

@@ -244,6 +244,13 @@ def test_the_ratio_holds_after_filtering(postprocess, words, wi, wr):
     assert (with_page, len(out) - with_page) == (wi, wr)
 
 
+def test_nothing_left_is_an_error_that_says_why(postprocess, tmp_path):
+    rows = [row | {"response": "Sorry, I can't."} for row in refined_rows(3, "WI")]
+    with pytest.raises(CommonError, match="no row is left of 3: 3 refusal"):
+        postprocess(rows)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_one_side_alone_has_no_ratio(tmp_path, run):
     write_rows(tmp_path / "in.jsonl", refined_rows(7, "WR"))
     run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
