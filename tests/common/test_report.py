@@ -99,9 +99,16 @@ def test_a_long_text_is_cut_and_says_how_long_it_was():
     assert report.clip("short", 10) == "short"
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
-def test_a_histogram_counts_every_value_once(values):
-    drawn = report.histogram("h", values, "u")
+@given(st.text(st.characters()))
+def test_escaped_text_has_no_mark_up_no_control_and_can_be_encoded(text):
+    safe = report.escape(text)
+    assert not set('<>"\x00\u202e') & set(safe)
+    safe.encode()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=50), st.integers(1, 40))
+def test_a_histogram_holds_every_value(values, bins):
+    drawn = report.histogram("x", values, "units", bins)
     counts = [int(count.replace(",", "")) for count in re.findall(r": ([\d,]+)</title>", drawn)]
     assert sum(counts) == len(values)
 

@@ -105,7 +105,9 @@ def test_the_same_on_a_ray_cluster_of_two_nodes_that_loses_one(tasks, monkeypatc
         assert run == {"rows": 15} and results(tasks) == EXPECTED
         cluster.remove_node(lost)
         with pytest.raises(CommonError, match="part2.jsonl: not good"):
-            run_shards(shard_work.double_or_fail, tasks[:3], {"second": 1}, workers=1, engine="ray")
+            others = [(source, target.replace("out", "out2")) for source, target in tasks]
+            run_shards(shard_work.double_or_fail, others, {}, workers=1, engine="ray")
+        assert run_shards(shard_work.double, others, {}, workers=1, engine="ray") == {"rows": 15}
     finally:
         ray.shutdown()
         cluster.shutdown()
