@@ -396,3 +396,16 @@ def test_the_method_runs_alone_with_common(tmp_path, url):
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_whole_run_as_released(tmp_path, url, run_all):
+    """Shares rounded down with the remainder to the last kind, pages whole that have no blank line, no guards."""
+    rows = run_all(tmp_path, url, "--paper_exact", first=(), last=("--paper_exact",))
+    made = list(read_rows(tmp_path / "refined.jsonl"))
+    assert [Counter(row["kind"] for row in made)[kind] for kind in KINDS] == [10, 10, 5, 10]
+    assert all(row["section"] == row["webpage"] for row in made if "\n\n" not in row["webpage"])
+    reasons = Counter(entry["reason"] for entry in rejected(tmp_path / "data" / "webr.jsonl"))
+    assert set(reasons) <= {"refusal", "near-duplicate request", "page is used as an instruction"}
+    assert len(rows) + sum(reasons.values()) == len(made)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "the page has no text" in report and "<script>" not in report and len(report) < 2_000_000
