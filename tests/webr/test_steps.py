@@ -356,13 +356,13 @@ def test_faults_and_kills_change_no_byte(finished, tmp_path, run_all):
             command += ["--request_timeout", "1", "--concurrency", "4", "--on_bad_row", "skip"]
             command += ["--dedup_pages"] if number == 0 else []
             command += ["--data_path", paths[number], "--save_path", paths[number + 1]]
-            for wanted in (3, 9):  # answers in the store when the step is killed
+            for wanted in (1, 3, 6):  # answers in the store when the step is killed
                 kills += killed(
                     list(map(str, command)), environment, Path(f"{paths[number + 1]}.answers.sqlite"), wanted
                 )
             done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-        assert kills >= 6
+        assert kills >= 10
     refined = paths[4]
     command = [sys.executable, ROOT / "webr" / "step5_postprocess.py", "--save_name", tmp_path / "data" / "webr"]
     command += ["--WI_data_paths", refined, "--WR_data_paths", refined]
