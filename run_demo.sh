@@ -40,15 +40,6 @@ run python eval/judge_pairs.py wrap --answers1 "$OUT/eval/answers.jsonl" --answe
 run python eval/judge_pairs.py judge --wrapped_path "$TO/pairs.json" --save_path "$TO/reviews.json"
 run python eval/judge_pairs.py combine --review_paths "$TO/reviews.json" --save_path "$TO/judged.json"
 
-section "webr: pages rebuilt into requests and responses, near-duplicates removed, a report"
-TO=$OUT/webr
-run python webr/step1_infer_author.py --data_path webr/sample/pages.json --save_path "$TO/authors.jsonl" --dedup_pages
-run python webr/step2_make_requests.py --data_path "$TO/authors.jsonl" --save_path "$TO/requests.jsonl"
-run python webr/step3_make_responses.py --data_path "$TO/requests.jsonl" --save_path "$TO/responses.jsonl"
-run python webr/step4_refine_responses.py --data_path "$TO/responses.jsonl" --save_path "$TO/refined.jsonl"
-run python webr/step5_postprocess.py --WI_data_paths "$TO/refined.jsonl" --WR_data_paths "$TO/refined.jsonl" \
-    --tokenizer_model_name "$OUT/superfiltering/random_model" --save_name "$TO/webr"
-
 section "web_to_sft: crawled problems paired with clean ones, a tiny converter trained, the crawl converted, evaluated"
 SAMPLE=web_to_sft/sample
 TO=$OUT/web_to_sft
@@ -72,5 +63,9 @@ run python eval/generate.py --data_path $SAMPLE/test_cmath.jsonl --prompt_key in
 run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --target_key ans
 run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
 run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation"
+
+section "webr: pages in four languages into an instruction set"
+run env DATA=webr/sample/pages.jsonl OUT="$OUT/webr" MODEL=stand-in TOKENIZER= bash webr/run_all.sh
+echo "open $OUT/webr/report.html in a browser"
 
 section "done; the results are in $OUT"

@@ -95,15 +95,18 @@ class AnswerRejected(Reject):
 def ask_rows(
     step: Step,
     args: argparse.Namespace,
-    make_request: Callable[[dict], Request],
+    make_request: Callable[[dict], Request | None],
     use_answer: Callable[[dict, Answer], Output],
 ) -> None:
-    """One request a row. An answer that `use_answer` rejects is asked for again, with the next sample number."""
+    """One request a row. An answer that `use_answer` rejects is asked for again, with the next sample number.
+    A row for which `make_request` gives None needs no answer: it goes into the output as it is."""
     if args.dry_run:
         _print_dry_run(step, args, make_request)
 
     async def work(row: dict, ask: Ask) -> Output:
         request = make_request(row)
+        if request is None:
+            return row
         for sample in range(args.max_attempts):
             answer = await ask(request, sample)
             try:
@@ -423,16 +426,19 @@ def _cost(args: argparse.Namespace, tokens_in: float, tokens_out: float) -> floa
     return round((tokens_in * (args.price_in or 0) + tokens_out * (args.price_out or 0)) / 1e6, 6)
 
 
-def _print_dry_run(step: Step, args: argparse.Namespace, make_request: Callable[[dict], Request]) -> None:
+def _print_dry_run(step: Step, args: argparse.Namespace, make_request: Callable[[dict], Request | None]) -> None:
     """Count what a run would ask, print it and end. A token is taken as four bytes of UTF-8."""
     options = {name: value for name in OPTIONS if (value := getattr(args, name, None)) is not None}
     store = AnswerStore(_store_path(step, args))
     requests = stored = tokens_in = tokens_out = 0
     for _, row in step.rows():
         try:
-            body, count = request_body(make_request(row), args.model, options)
+            request = make_request(row)
         except Reject:
             continue
+        if request is None:
+            continue
+        body, count = request_body(request, args.model, options)
         canonical = _canonical(body)
         if args.model and all(store.get(_key(canonical, sample)) for sample in range(count)):
             stored += 1

@@ -1,7 +1,7 @@
 """A report on a run: one HTML file that opens from disk, with no script, no network and nothing executable in it.
 
     write_report("out/report.html", "webr", "1,000 pages to 870 rows", [
-        section("Where the pages went", funnel([Stage("pages", 1000), Stage("answered", 990, {"empty answer": 10})])),
+        section("Where they went", funnel([Stage("pages", 1000), Stage("author", 990, {"empty answer": 10})])),
         section("Lengths", histogram("response", [len(row["response"]) for row in rows], "characters")),
         section("Samples", samples([{"request": "...", "response": "..."}])),
     ])
@@ -85,7 +85,7 @@ def _bar(share: float) -> str:
 
 def histogram(name: str, values: Sequence[float], unit: str, bins: int = 30) -> str:
     """Counts in equal steps up to the 99th percentile; the last step holds everything above."""
-    if not values:
+    if not len(values):
         return f"<figure><figcaption><b>{escape(name)}</b> no values</figcaption></figure>"
     ordered = sorted(values)
     low, high = ordered[0], ordered[int(0.99 * (len(ordered) - 1))]
@@ -104,15 +104,20 @@ def histogram(name: str, values: Sequence[float], unit: str, bins: int = 30) -> 
             "</title></rect>"
         )
     middle = ordered[len(ordered) // 2]
-    label = escape(f"{name}: {middle:,.4g} {unit} in the middle")
-    caption = f"median {middle:,.4g}, from {low:,.4g} to {ordered[-1]:,.4g} {unit}, {len(values):,} values"
+    caption = f"median {middle:,.4g}, from {low:,.4g} to {ordered[-1]:,.4g} {unit}; {len(values):,} values"
+    caption += f", at most {top:,} a bar"
     return (
         f"<figure><figcaption><b>{escape(name)}</b> {escape(caption)}</figcaption>"
-        f'<svg viewBox="0 0 {width} {height + 20}" role="img" aria-label="{label}">{"".join(drawn)}'
+        f'<svg viewBox="0 0 {width} {height + 20}" role="img" aria-label="{escape(f"{name}: {caption}")}">'
+        f"{''.join(drawn)}"
         f'<line x1="0" y1="{height}" x2="{width}" y2="{height}"/><text x="0" y="{height + 15}">{low:,.4g}</text>'
         f'<text x="{width}" y="{height + 15}" text-anchor="end">{high:,.4g}{"+" if ordered[-1] > high else ""}</text>'
         "</svg></figure>"
     )
+
+
+def side_by_side(*figures: str) -> str:
+    return f'<div class="figures">{"".join(figures)}</div>'
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -132,7 +137,7 @@ def samples(cards: Iterable[Mapping[str, str]], shown: int = SHOWN_CHARS) -> str
     drawn = []
     for card in cards:
         facts = "".join(
-            f"<span>{escape(name[1:])} {text_block(value, 200)}</span>"
+            f"<span>{escape(name[1:] + ' ')}{text_block(value, 200)}</span>"
             for name, value in card.items()
             if name.startswith("#")
         )
@@ -203,8 +208,9 @@ h3 { font-size: 12px; font-weight: 600; color: var(--soft); margin: 0 0 4px; }
 .tiles div { border-left: 3px solid var(--bar); padding: 2px 0 2px 12px; overflow-wrap: anywhere; }
 .tiles b { display: block; font-size: 24px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .tiles span { color: var(--soft); font-size: 13px; }
-.bar-row { display: grid; grid-template-columns: minmax(90px, 190px) 1fr 130px; gap: 12px;
-  align-items: center; padding: 4px 0; }
+.bars + .bars { margin-top: 16px; padding-top: 12px; border-top: 1px solid var(--line); }
+.bar-row { display: grid; grid-template-columns: minmax(90px, 190px) 1fr 130px; gap: 12px; align-items: center;
+  padding: 4px 0; }
 .name { overflow-wrap: anywhere; }
 .track { display: block; height: 16px; background: var(--track); border-radius: 4px; overflow: hidden; }
 .bar { display: block; height: 100%; min-width: 1px; background: var(--bar); border-radius: 4px; }
@@ -212,7 +218,8 @@ h3 { font-size: 12px; font-weight: 600; color: var(--soft); margin: 0 0 4px; }
 .value i { display: inline-block; width: 52px; font-style: normal; color: var(--soft); font-size: 13px; }
 .reasons { margin: 0 0 6px; padding: 0 0 0 26px; list-style: none; color: var(--soft); font-size: 13px; }
 .reasons b { color: var(--gone); font-variant-numeric: tabular-nums; }
-figure { margin: 0 0 18px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 8px 32px; }
+figure { margin: 0 0 14px; }
 figcaption { color: var(--soft); font-size: 13px; margin-bottom: 6px; }
 figcaption b { color: var(--ink); font-size: 15px; margin-right: 8px; }
 svg { width: 100%; max-width: 760px; height: auto; display: block; }

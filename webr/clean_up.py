@@ -4,9 +4,9 @@
     clean_response("Here is how to fix a tap:\\n\\n1. ...")                # unchanged: that is the answer
     is_refusal("I’m sorry, but I can't help with that.")                  # True
 
-Each has `as_released`, the rule of the released code with its faults: a text of one paragraph that starts with "Here is"
-becomes empty, an answer that mentions an improved answer anywhere loses its first paragraph, and of the refusals only
-those that start with "I'm sorry" or "I apologize" are noticed.
+Each has `as_released`, the rule of the released code with its faults: a text of one paragraph that starts with
+"Here is" becomes empty, an answer that mentions an improved answer anywhere loses its first paragraph, and of the
+refusals only those that start with "I'm sorry" or "I apologize" are noticed.
 """
 
 import re
@@ -16,10 +16,13 @@ _OPENING = (
     r"(?:sure|certainly|of course|absolutely|okay|ok|great|understood)\b|here(?:['’]s| is| are)\b|below (?:is|are)\b"
     r"|the following is\b"
     r"|好的|当然|没问题|可以|明白了|(?:以下|下面|这里|这)就?是"
-    r"|(?:claro|por supuesto|desde luego|de acuerdo)\b|aqu[íi] (?:está|están|tienes|tiene|te dejo|va)\b|a continuación\b"
+    r"|(?:claro|por supuesto|desde luego|de acuerdo)\b|aqu[íi] (?:está|están|tienes|tiene|va)\b|a continuación\b"
     r"|(?:com certeza|certo|pois não)\b|aqui (?:está|estão|vai)\b|segue\b|a seguir\b"
 )
-_REQUEST = r"request|instruction|question|prompt|请求|指令|问题|petición|solicitud|instrucción|pregunta|pedido|instrução|pergunta"
+_REQUEST = (
+    r"request|instruction|question|prompt|请求|指令|问题"
+    r"|petición|solicitud|instrucción|pregunta|pedido|instrução|pergunta"
+)
 _ANSWER = r"answer|response|reply|version|text|回答|答案|回复|版本|文本|respuesta|versión|texto|resposta|versão"
 _IMPROVED = (
     r"(?:improved|refined|revised|rewritten|enhanced)|(?:改进|优化|修改|改写)后?的?"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from webr.languages import NAMES, UNKNOWN, detect_language
 
 NGRAM = 8  # words in a row, or characters of Chinese and Japanese, that count as copied
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 @dataclass(slots=True)

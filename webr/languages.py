@@ -40,18 +40,17 @@ _LETTERS = {script: re.compile(f"[{letters}]") for script, letters in _SCRIPTS.i
 _LETTERS_A_WORD = {"latin": 5, "han": 1.5, "kana": 2, "ko": 3}
 
 _COMMON_WORDS = {
-    "en": "the a and of to in is no so us that it for was with as on are this be by have"
-    " not from you they at or his her were has an which but their will would what how your we can i"
-    " my do me one if all who can more about write text please",
-    "es": "el la de que y en los las un una por con no se para es del al lo como más su pero sus le ya este porque"
+    "en": "the a and of to in is no so us that it for was with as on are this be by have not from you they at or his"
+    " her were has an which but their will would what how your we can my do me one if all who can more about text",
+    "es": "el la a de que en los las un una por con no se para es del al lo como más su pero sus le ya este porque"
     " cuando muy sin sobre también hasta hay donde quien desde todo nos durante uno ni contra ese eso mi qué y fue son",
-    "pt": "o a de que e em os as um uma por com não se para é do da ao dos das no na mais seu sua mas foi como ou ele"
-    " também já está são nos pelo pela até isso ela quando muito nas esse eles você essa num nem às minha ser tem",
+    "pt": "o a e de que em os as um uma por com não se para é do da ao dos das no na mais seu sua mas foi como ou ele"
+    " também já está são nos pelo pela até isso ela quando muito nas esse eles você essa num nem às minha sobre vai",
     "fr": "le la les de des et en un une que qui dans pour pas est sur au du plus par avec ce il ne se sont aux cette"
     " mais nous vous ou été leur ses elle ont son être fait comme tout",
     "de": "der die das und ist in den von zu mit sich des auf für nicht ein eine als auch es an werden aus er hat dass"
     " sie nach wird bei einer um am sind noch wie einem über einen so zum war haben oder",
-    "it": "il di che la e un in per non una è del sono con le si da della al come più dei gli ma anche nel alla ha ci"
+    "it": "il di che la e a un in per non una è del sono con le si da della al come più dei gli ma anche nel alla ha ci"
     " se lo questo delle o dal suo sua nella essere stato",
     "nl": "de het een en van in is dat op te zijn met voor niet aan er om ook als bij maar dan nog naar door over uit"
     " wordt deze die was heeft hij wel geen worden",
@@ -72,13 +71,10 @@ def detect_language(text: str) -> str:
         return "ja" if words["kana"] > 0.15 * words["han"] else "zh"
     if script != "latin":
         return script
-    # A word that several languages share counts a part for each.
+    # A word that several languages share counts a part for each; one letter may as well be a variable.
     hits: Counter[str] = Counter()
-    different: Counter[str] = Counter()
-    for word, count in Counter(re.findall(r"[^\W\d_]+", text.lower())).items():
+    for word in re.findall(r"[^\W\d_]+", text.lower()):
         for language in _LANGUAGES_OF.get(word, ()):
-            hits[language] += count / len(_LANGUAGES_OF[word])
-            different[language] += 1
+            hits[language] += (1 if len(word) > 1 else 0.3) / len(_LANGUAGES_OF[word])
     (best, most), (_, second) = (*hits.most_common(2), ("", 0), ("", 0))[:2]
-    # One word alone may be a name in a formula: y, o, a.
-    return best if most >= 1 and different[best] > 1 and most > 1.3 * second else UNKNOWN
+    return best if most >= 1 and most > 1.3 * second else UNKNOWN

@@ -12,7 +12,9 @@ requests of 60 tokens of which 13 % repeat another; the tokens that verification
 """
 
 import hashlib
+import re
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice, pairwise
@@ -23,7 +25,9 @@ ROWS_AT_ONCE = 8192  # rows read, hashed and banded together
 COLUMNS_AT_ONCE = 512  # rows permuted together: 126 values of 4 bytes each stay in the processor's cache
 PAIRS_AT_ONCE = 1024  # candidates of one row compared together
 VOCABULARY = 1 << 24  # ids are looked up in a table as long as the largest one
+WORD_IDS = 1 << 22  # two different words have the same id once in four million
 NO_VALUE = np.uint32(2**32 - 1)  # a signature before its first token
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 def find_near_duplicates(
@@ -109,6 +113,14 @@ def mix(values: np.ndarray) -> np.ndarray:
     values = (values ^ (values >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     values = (values ^ (values >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     return values ^ (values >> np.uint32(16))
+
+
+def word_ids(text: str, run: int = 1) -> list[int]:
+    """Ids of the runs of so many words, for texts that no tokenizer is at hand for; a Chinese character is a word."""
+    words = _WORD.findall(text.lower())
+    run = min(run, len(words)) or 1
+    grams = zip(*(words[start:] for start in range(run)), strict=False)
+    return [zlib.crc32(" ".join(gram).encode()) % WORD_IDS for gram in grams]
 
 
 def distinct_tokens(rows: list[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

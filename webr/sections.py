@@ -17,13 +17,13 @@ RATIO = (2, 2, 1, 1)
 
 
 def draws(seed: int, page: str, purpose: str) -> random.Random:
-    """Random draws that depend on the page, not on its place: a repeated, resumed or extended run repeats them."""
+    """Random draws that depend on the page and not on its place, so a repeated or extended run repeats them."""
     text = f"{seed}\n{purpose}\n{page}".encode("utf-8", "surrogatepass")
     return random.Random(hashlib.sha256(text).digest())
 
 
 def sizes(count: int, ratio: Sequence[int], as_released: bool = False) -> list[int]:
-    """How many of `count` pages each kind gets. As released, shares are rounded down, the last takes what is left."""
+    """How many of `count` pages each kind gets. As released, the last one takes what is left over."""
     total = sum(ratio)
     if as_released:
         first = [share * (count // total) for share in ratio[:-1]]

@@ -1,88 +1,97 @@
-"""WebR step 1: who may have written each page?
+"""WebR step 1: infer from each page who wrote it, in at most 30 words.
 
-    python webr/step1_infer_author.py --data_path pages.json --save_path authors.jsonl --base_url http://127.0.0.1:8000/v1
+    python webr/step1_infer_author.py --data_path webr/sample/pages.jsonl --save_path out/authors.jsonl
 
-in   [{"webpage": "..."}]
-out  each row with "lang" and "author", a profile of at most 30 words
+in   {"webpage": "Credit unions must raise interest rates, says new report\\nThe sector ..."}
+out  the same rows with "page" (its number from 0), "lang" and "author"; near-duplicate pages (--dedup_pages) are
+     set aside in out/authors.jsonl.rejected.jsonl before anything is paid for them
 """
 
 import argparse
-import re
-import zlib
+from collections.abc import Callable, Iterator
 
-from common.errors import Reject
+from common.errors import BadRow, Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
-from common.prompts import fill, load_prompt
-from common.rows import read_rows
+from common.prompts import fill
+from common.rows import scan_rows
 from common.step import Step, add_step_arguments, need, run_main
-from webr.clean_up import clean_request, is_refusal
+from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
+from webr.clean_up import clean_response
 from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
-from webr.near_duplicates import VOCABULARY, find_near_duplicates
+from webr.near_duplicates import find_near_duplicates, word_ids
+
+WORDS_OF_PAGES = 3  # pages are compared by runs of three words, requests by single tokens
 
 
-def language_of(page: str, lang: str) -> str:
-    return detect_language(page) if lang == "auto" else lang
+class PageStep(Step):
+    """Gives each row the number of its page, by which all later steps know it."""
+
+    def scan(self) -> Iterator[tuple[int, dict | BadRow]]:
+        for index, row in super().scan():
+            yield index, row if isinstance(row, BadRow) else row | {"page": index}
 
 
-def prompt_for(name: str, lang: str, path: str | None = None) -> str:
-    """Our prompt in the language of the page, in English where we have none."""
-    return load_prompt("webr", name, lang if lang in PROMPT_LANGUAGES else "en", path)
+def duplicate_pages(path: str, split: str | None) -> list[int]:
+    """For each row the page that it nearly repeats, or -1."""
+    pages = (row.get("webpage") if isinstance(row, dict) else "" for row in scan_rows(path, split))
+    # A row without a page repeats nothing, not even another such row: its own number is its only word.
+    words = (
+        word_ids(page, WORDS_OF_PAGES) if isinstance(page, str) and page.strip() else [index]
+        for index, page in enumerate(pages)
+    )
+    return find_near_duplicates(words).tolist()
 
 
-def word_ids(page: str) -> list[int]:
-    """Words as numbers, or characters of a script without spaces: enough to see that two pages are one."""
-    words = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]|\w+", page.lower())
-    return [zlib.crc32(word.encode("utf-8", "surrogatepass")) % VOCABULARY for word in words]
+def request_maker(args: argparse.Namespace, repeats: list[int]) -> Callable[[dict], Request]:
+    def make_request(row: dict) -> Request:
+        page = need(row, "webpage")
+        if not page.strip():
+            raise Reject("the page has no text")
+        if repeats and repeats[row["page"]] >= 0:
+            raise Reject(f"near-duplicate of page {repeats[row['page']]}")
+        lang = language_of(page, args)
+        prompt = fill(prompt_for("author", lang, args), page=page, language=NAMES[lang])
+        return Request(messages=[{"role": "user", "content": prompt}])
+
+    return make_request
 
 
-def pages_once(args: argparse.Namespace) -> str:
-    """Set near-duplicate pages aside before paying for them; the file that holds the rest."""
-    path = f"{args.save_path}.pages.jsonl"
-    with Step(args, [args.data_path], path) as step:
-        rows = read_rows(args.data_path, args.split)
-        repeats = find_near_duplicates(word_ids(str(row.get("webpage"))) for row in rows)
-        for index, row in step.rows():
-            if repeats[index] >= 0:
-                step.reject(index, f"near-duplicate of page {repeats[index]}", row)
-            else:
-                step.write(row)
-    return path
+def language_of(page: str, args: argparse.Namespace) -> str:
+    return detect_language(page) if args.lang == "auto" else args.lang
+
+
+def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
+    def use_answer(row: dict, answer: Answer) -> dict:
+        author = usable_text(answer, clean_response, args)
+        return row | {"lang": language_of(row["webpage"], args), "author": author}
+
+    return use_answer
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_path", required=True, help="pages, in any of the known formats")
-    parser.add_argument("--save_path", required=True, help="pages with authors (.jsonl)")
-    parser.add_argument("--lang", default="auto", help="language of the pages: en, zh, es, pt, ..., auto (default)")
-    parser.add_argument("--prompt_path", help="a prompt file of your own, with {page} and {language}")
-    parser.add_argument("--dedup_pages", action="store_true", help="leave out near-duplicates of earlier pages")
+    parser.add_argument("--data_path", required=True, help="pages: json, jsonl, parquet, arrow, a dataset folder")
+    parser.add_argument("--save_path", required=True, help="pages with authors; the ending is the format")
+    group = parser.add_argument_group("pages")
+    group.add_argument(
+        "--lang",
+        choices=["auto", *PROMPT_LANGUAGES],
+        default="auto",
+        help="language of prompts and answers; auto: that of each page (default: auto)",
+    )
+    group.add_argument("--dedup_pages", action="store_true", help="set near-duplicate pages aside (Jaccard 0.7)")
+    add_answer_arguments(parser)
     add_step_arguments(parser)
-    add_llm_arguments(parser, temperature=0.6, top_p=0.9, max_tokens=4096)
+    add_llm_arguments(parser, temperature=1.0, max_tokens=4096)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-
-    def make_request(row: dict) -> Request:
-        page = need(row, "webpage")
-        if not page.strip():
-            raise Reject("the page is empty")
-        lang = language_of(page, args.lang)
-        text = fill(prompt_for("author", lang, args.prompt_path), page=page, language=NAMES.get(lang, lang))
-        return Request(messages=[{"role": "user", "content": text}])
-
-    def use_answer(row: dict, answer: Answer) -> dict:
-        author = clean_request(answer.text)
-        if not author or is_refusal(author):
-            raise Reject("no author: empty or a refusal")
-        if answer.finish_reason == "length":
-            raise Reject("the author is cut off")
-        return row | {"lang": language_of(row["webpage"], args.lang), "author": author}
-
-    source = pages_once(args) if args.dedup_pages else args.data_path
-    with Step(args, [source], args.save_path) as step:
-        ask_rows(step, args, make_request, use_answer)
+    repeats = duplicate_pages(args.data_path, args.split) if args.dedup_pages else []
+    with PageStep(args, inputs=[args.data_path], output=args.save_path) as step:
+        step.facts["prompts"] = prompt_hashes(("author",), args)
+        ask_rows(step, args, request_maker(args, repeats), answer_user(args))
 
 
 if __name__ == "__main__":

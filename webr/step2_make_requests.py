@@ -1,103 +1,105 @@
-"""WebR step 2: a request for which the page is the material (web as instruction), or the answer (web as response).
+"""WebR step 2: for each page a request, either to transform it (web as instruction, WI) or one that it answers (WR).
 
-    python webr/step2_make_requests.py --data_path authors.jsonl --save_path requests.jsonl
+    python webr/step2_make_requests.py --data_path out/authors.jsonl --save_path out/requests.jsonl
 
-in   the rows of step 1
-out  each with "kind" (WI_all, WI_part, WR_all, WR_part), "section" (the part of the page that is used) and "request"
-
-The pages are divided in order, 2 : 2 : 1 : 1. What is drawn (how much of a page, the word for it, its longest length)
-depends on --seed and the page alone, so a repeated or resumed run draws the same.
+in   rows of step 1: {"webpage": "...", "page": 7, "lang": "en", "author": "..."}
+out  the same rows with "kind" (WI_all, WI_part, WR_all, WR_part: pages in order, 2:2:1:1), "section" (what is used of
+     the page), "word" and "limit" (drawn from --draw_seed and the page) and "request"
 """
 
 import argparse
+from collections.abc import Callable
 
-from common.errors import Reject
+from common.errors import BadInput, BadRow
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
 from common.prompts import fill
 from common.rows import scan_rows
-from common.step import BadValue, Step, add_step_arguments, need, run_main
-from webr.clean_up import clean_request, is_refusal
-from webr.languages import NAMES
+from common.step import Step, add_step_arguments, need, run_main
+from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
+from webr.clean_up import clean_request
+from webr.languages import NAMES, PROMPT_LANGUAGES
 from webr.sections import KINDS, RATIO, draws, kind_of_page, take_section
-from webr.step1_infer_author import prompt_for
 
-WORD_LIMITS = (50, 100, 150, 200)
-WORDS = {  # the paper draws request or instruction, for web as response also question
+LIMITS = (50, 100, 150, 200)  # words of a request
+WORDS = {  # what the request is called; the last one for web as response only
     "en": ("request", "instruction", "question"),
     "zh": ("请求", "指令", "问题"),
     "es": ("petición", "instrucción", "pregunta"),
-    "pt": ("solicitação", "instrução", "pergunta"),
+    "pt": ("pedido", "instrução", "pergunta"),
 }
 
 
-def plan(row: dict, kind: str, seed: int, paper_exact: bool) -> dict:
-    """What is drawn for a page."""
-    page = need(row, "webpage")
-    section = take_section(page, draws(seed, page, "section"), paper_exact)
-    draw = draws(seed, page, "request")
-    words = WORDS.get(row.get("lang", "en"), WORDS["en"])
+def draw_plan(row: dict, kind: str, args: argparse.Namespace) -> dict:
+    """What to ask for this page."""
+    page, lang = need(row, "webpage"), need(row, "lang")
+    draw = draws(args.draw_seed, page, "request")
+    words = WORDS[lang if lang in PROMPT_LANGUAGES else "en"]
     return {
         "kind": kind,
-        "section": section,
-        "word": draw.choice(words if kind.startswith("WR") else words[:2]),
-        "limit": draw.choice(WORD_LIMITS),
+        "section": take_section(page, draws(args.draw_seed, page, "section"), args.paper_exact),
+        "word": draw.choice(words[:2] if kind.startswith("WI") else words),
+        "limit": draw.choice(LIMITS),
     }
 
 
-def planned_rows(args: argparse.Namespace) -> str:
-    """Draw for every page before anything is asked; the file that holds the rows with their draws."""
-    path = f"{args.save_path}.plan.jsonl"
-    total = sum(1 for _ in scan_rows(args.data_path, args.split))
-    kind_of = kind_of_page(range(total), args.ratio, args.paper_exact)
-    with Step(args, [args.data_path], path) as step:
-        for index, row in step.rows():
-            try:
-                step.write(row | plan(row, kind_of(index), args.draw_seed, args.paper_exact))
-            except BadValue as why:
-                step.reject(*step.bad_row(index, why, row))
-    return path
+def request_maker(args: argparse.Namespace, kind_of: Callable[[int], str]) -> Callable[[dict], Request]:
+    def make_request(row: dict) -> Request:
+        plan = draw_plan(row, kind_of(need(row, "page", int)), args)
+        values = {"page": plan["section"], "word": plan["word"], "limit": str(plan["limit"])}
+        if plan["kind"].startswith("WI"):
+            values["author"] = need(row, "author")
+        prompt = fill(prompt_for(plan["kind"], row["lang"], args), language=NAMES[row["lang"]], **values)
+        return Request(messages=[{"role": "user", "content": prompt}])
+
+    return make_request
 
 
-def ratio(text: str) -> list[int]:
-    shares = [int(share) for share in text.split(":")]
-    if len(shares) != len(KINDS) or min(shares) < 0 or not sum(shares):
-        raise argparse.ArgumentTypeError(f"{text}: expected four shares, {':'.join(KINDS)}, such as 2:2:1:1")
-    return shares
+def answer_user(args: argparse.Namespace, kind_of: Callable[[int], str]) -> Callable[[dict, Answer], dict]:
+    def use_answer(row: dict, answer: Answer) -> dict:
+        return row | draw_plan(row, kind_of(row["page"]), args) | {"request": usable_text(answer, clean_request, args)}
+
+    return use_answer
+
+
+def page_numbers(path: str, split: str | None) -> list[int]:
+    pages = [row["page"] for row in scan_rows(path, split) if not isinstance(row, BadRow) and "page" in row]
+    if not pages:
+        raise BadInput(f"{path}: no row has a 'page' number; step1_infer_author.py gives it")
+    return pages
+
+
+def parse_ratio(text: str) -> list[int]:
+    try:
+        ratio = [int(part) for part in text.split(":")]
+    except ValueError:
+        ratio = []
+    if len(ratio) != len(KINDS) or min(ratio) < 0 or not any(ratio):
+        raise argparse.ArgumentTypeError(f"{text}: expected four numbers such as 2:2:1:1")
+    return ratio
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_path", required=True, help="pages with authors, from step 1")
-    parser.add_argument("--save_path", required=True, help="pages with requests (.jsonl)")
-    parser.add_argument("--ratio", type=ratio, default=list(RATIO), help=f"of {':'.join(KINDS)} (default: 2:2:1:1)")
-    parser.add_argument("--draw_seed", type=int, default=0, help="of the random draws (default: 0)")
-    parser.add_argument("--paper_exact", action="store_true", help="sections and shares as released")
-    parser.add_argument("--prompt_folder", help="your own wi_all.txt, wi_part.txt, wr_all.txt, wr_part.txt")
+    parser.add_argument("--data_path", required=True, help="output of step 1")
+    parser.add_argument("--save_path", required=True, help="rows with requests; the ending is the format")
+    parser.add_argument(
+        "--ratio",
+        type=parse_ratio,
+        default=list(RATIO),
+        help=f"pages for {':'.join(KINDS)} (default: 2:2:1:1)",
+    )
+    add_answer_arguments(parser)
     add_step_arguments(parser)
-    add_llm_arguments(parser, temperature=0.6, top_p=0.9, max_tokens=4096)
+    add_llm_arguments(parser, temperature=1.0, max_tokens=4096)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-
-    def make_request(row: dict) -> Request:
-        name, lang = row["kind"].lower(), row.get("lang", "en")
-        template = prompt_for(name, lang, f"{args.prompt_folder}/{name}.txt" if args.prompt_folder else None)
-        drawn = {"page": row["section"], "word": row["word"], "words": str(row["limit"])}
-        text = fill(template, author=need(row, "author"), language=NAMES.get(lang, lang), **drawn)
-        return Request(messages=[{"role": "user", "content": text}])
-
-    def use_answer(row: dict, answer: Answer) -> dict:
-        request = clean_request(answer.text, args.paper_exact)
-        if not request or is_refusal(request):
-            raise Reject("no request: empty or a refusal")
-        if answer.finish_reason == "length":
-            raise Reject("the request is cut off")
-        return {key: value for key, value in row.items() if key not in ("word", "limit")} | {"request": request}
-
-    with Step(args, [planned_rows(args)], args.save_path) as step:
-        ask_rows(step, args, make_request, use_answer)
+    kind_of = kind_of_page(page_numbers(args.data_path, args.split), args.ratio, args.paper_exact)
+    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+        step.facts["prompts"] = prompt_hashes(KINDS, args)
+        ask_rows(step, args, request_maker(args, kind_of), answer_user(args, kind_of))
 
 
 if __name__ == "__main__":

@@ -1,242 +1,267 @@
-"""WebR step 5: from requests and responses to a deduplicated instruction-tuning set.
+"""WebR step 5: refusals, faults and near-duplicates out, two WI for one WR, as training data.
 
-    python webr/step5_postprocess.py --WI_data_paths refined.jsonl --WR_data_paths refined.jsonl \
-        --tokenizer_model_name meta-llama/Meta-Llama-3-8B --save_num 100000 --save_name webr_100k
+    python webr/step5_postprocess.py --WI_data_paths out/refined.jsonl --WR_data_paths out/refined.jsonl \\
+        --tokenizer_model_name meta-llama/Meta-Llama-3-8B-Instruct --save_num 100000 --save_name out/webr/webr
 
-in   the rows of step 4; a row's "kind" says whether it is web as instruction or web as response
-out  <save_name>.parquet and .jsonl: {"prompt_id", "messages": [{"role": "user", ...}, {"role": "assistant", ...}]},
-     dataset_info.json (LLaMA-Factory), README.md (dataset card), and <save_name>.report.html to look at
+in   rows of step 4: {"webpage": "...", "request": "...", "response": "...", "kind": "WI_all", ...}; a row with a "kind"
+     counts on its side only, so one file may be given twice
+out  out/webr/webr.jsonl and .parquet, shuffled: {"prompt_id": "...", "messages": [{"role": "user", "content": "..."},
+     {"role": "assistant", "content": "..."}]}; beside them a dataset card (README.md) and dataset_info.json for
+     LLaMA-Factory; every other row is in out/webr/webr.jsonl.rejected.jsonl with the reason
 """
 
 import argparse
 import json
 import random
+import sys
+import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
-from common import manifest
-from common.errors import BadInput
-from common.report import Stage, bars, funnel, histogram, samples, section, write_report
-from common.rows import read_rows, write_rows, write_text
-from common.step import Step, add_step_arguments, progress, run_main
-from webr.clean_up import is_refusal, without_improvement_note
-from webr.guards import Limits, find_fault
-from webr.near_duplicates import find_near_duplicates
-from webr.sections import draws
+from common.errors import BadInput, BadRow, CommonError
+from common.rows import read_rows, scan_rows, write_rows
+from common.step import Step, add_step_arguments, run_main
+from webr.dataset_card import write_card, write_dataset_info
+from webr.guards import Limits
+from webr.history import pages_behind
+from webr.languages import UNKNOWN
+from webr.near_duplicates import find_near_duplicates, word_ids
+from webr.sections import sizes
+from webr.training_rows import SIDES, digest, fault_of, problem_of, to_training_row
 
-INSTRUCTION_SHARE = 2 / 3  # web as instruction : web as response = 2 : 1
-
-
-class Candidate(NamedTuple):
-    index: int
-    row: dict
+RELEASED = {"WI": 66_666, "WR": 33_333}  # the released code takes no more, whatever it is asked for
+TOKENIZED_AT_ONCE = 1000
 
 
-def candidates(paths: dict[str, list[str]], step: Step) -> Iterator[tuple[str, Candidate]]:
-    """("WI" or "WR", row) of all files; a file named for both is read once, and its rows say what they are."""
-    for path in dict.fromkeys(paths["WI"] + paths["WR"]):
-        named = [kind for kind in ("WI", "WR") if path in paths[kind]]
-        for row in read_rows(path):
-            kind = str(row.get("kind", named[0]))[:2]
-            if "kind" not in row and len(named) > 1:
-                raise BadInput(f"{path}: is given for WI and WR, but row {step.counts['in']} has no 'kind'")
-            candidate = Candidate(step.counts["in"], row)
+class Rows:
+    """The rows of all files, numbered in reading order: what becomes of each is in memory, the rows are in a file."""
+
+    def __init__(self) -> None:
+        self.sides: list[str] = []
+        self.reasons: dict[int, str] = {}
+        self.repeats: dict[int, int] = {}
+        self._file = tempfile.TemporaryFile()
+        self._places = array("q")
+
+    def add(self, row: dict, side: str) -> int:
+        self._places.append(self._file.seek(0, 2))
+        self._file.write(json.dumps(row).encode() + b"\n")
+        self.sides.append(side)
+        return len(self.sides) - 1
+
+    def __getitem__(self, index: int) -> dict:
+        self._file.seek(self._places[index])
+        return json.loads(self._file.readline())
+
+    def left(self, side: str | None = None) -> list[int]:
+        return [n for n, its in enumerate(self.sides) if n not in self.reasons and side in (None, its)]
+
+    def __enter__(self) -> "Rows":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_all(step: Step, args: argparse.Namespace, limits: Limits | None, rows: Rows) -> None:
+    """Each row once, with the reason if it will not do."""
+    for path in step.inputs:
+        side = "WI" if path in args.WI_data_paths else "WR"
+        for index, row in enumerate(scan_rows(path, args.split)):
             step.counts["in"] += 1
-            yield kind, candidate
+            if not isinstance(row, BadRow) and (problem := problem_of(row)):
+                row = BadRow(path, index, problem, json.dumps(row, default=str)[:2000])
+            if isinstance(row, BadRow):
+                number = len(rows.sides)
+                _, rows.reasons[number], raw = step.bad_row(number, row, row)
+                rows.add({"raw": raw}, side)
+                continue
+            its_side = row.get("kind", side)[:2]
+            number = rows.add(row, its_side)
+            if reason := fault_of(row, its_side, limits):
+                rows.reasons[number] = reason
+    if not rows.sides:
+        raise BadInput(f"{', '.join(step.inputs)}: no rows")
 
 
-def fault_of(row: dict, limits: Limits | None) -> str | None:
-    """Why a row will not do; without limits (as released) only what is empty or an apology."""
-    request, response = row.get("request"), row.get("response")
-    if not request or not response:
-        return "no request or no response"
-    if is_refusal(response, as_released=limits is None):
-        return "refusal"
-    page = row.get("section") or row.get("webpage") or ""
-    return find_fault(request, response, page, row.get("lang", "und"), limits) if limits else None
-
-
-def repeated(lists: dict[str, list[Candidate]], token_ids: Callable[[str], list[int]], args) -> dict[int, int]:
-    """Rows whose request nearly repeats that of an earlier row: index -> index of that row."""
-    groups = [lists["WI"] + lists["WR"]] if args.across else [lists["WI"], lists["WR"]]
-    found = {}
-    for group in groups:
-        ids = (token_ids(candidate.row["request"]) for candidate in progress(group, desc="requests", unit="request"))
-        for candidate, first in zip(group, find_near_duplicates(ids, as_released=args.paper_exact), strict=True):
-            if first >= 0:
-                found[candidate.index] = group[first].index
-    return found
-
-
-def quotas(accepted: dict[str, int], wanted: int | None, paper_exact: bool) -> dict[str, int]:
-    """How many of each kind: as asked for, else as many as the ratio of 2 : 1 allows."""
-    if wanted is None:
-        responses = min(accepted["WR"], accepted["WI"] // 2)
-        return {"WI": 2 * responses, "WR": responses}
-    if paper_exact:  # rounds both down, so that 100,000 are 99,999
-        return {"WI": min(accepted["WI"], 2 * wanted // 3), "WR": min(accepted["WR"], wanted // 3)}
-    instructions = round(wanted * INSTRUCTION_SHARE)
-    return {"WI": instructions, "WR": wanted - instructions}
-
-
-def messages(kind: str, row: dict, args: argparse.Namespace) -> list[dict]:
-    request, response = row["request"], row["response"]
-    if kind == "WI":
-        page = row.get("section") or row["webpage"]
-        turn = [page, request]
-        draws(args.seed, page, "turn").shuffle(turn)
-        user = "\n\n".join(turn)
-    else:
-        user, response = request, without_improvement_note(response, args.paper_exact)
-    return [{"role": "user", "content": user}, {"role": "assistant", "content": response}]
-
-
-def finished(kind: str, row: dict, args: argparse.Namespace) -> dict:
-    turns = messages(kind, row, args)
-    return {"prompt_id": manifest.hash_text(turns[0]["content"]), "messages": turns}
-
-
-# ---------------------------------------------------------------- beside the data
-
-
-def write_dataset_info(save_name: Path) -> None:
-    path = save_name.parent / "dataset_info.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    known[save_name.name] = {
-        "file_name": f"{save_name.name}.jsonl",
-        "formatting": "sharegpt",
-        "columns": {"messages": "messages"},
-        "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"},
-    }
-    write_text(path, json.dumps(known, indent=2) + "\n")
-
-
-def write_card(save_name: Path, rows: int, counts: Counter, args: argparse.Namespace) -> None:
-    reasons = "\n".join(f"| {reason} | {count:,} |" for reason, count in counts.most_common())
-    write_text(
-        save_name.parent / "README.md",
-        "---\nconfigs:\n- config_name: default\n"
-        f"  data_files: {save_name.name}.parquet\n---\n"
-        f"# {save_name.name}\n\n"
-        f"{rows:,} conversations of one request and one response, rebuilt from web pages with WebR "
-        "(arXiv 2504.15573).\n\n"
-        "| set aside | rows |\n|---|---|\n" + reasons + "\n\n"
-        f"Requests compared by the tokens of `{args.tokenizer_model_name}`. Model, settings and file hashes of every "
-        "step are in the manifests beside the files.\n",
+def reject_near_duplicates(rows: Rows, numbers: list[int], args: argparse.Namespace) -> None:
+    requests = (rows[number]["request"] for number in numbers)
+    found = find_near_duplicates(
+        token_ids(requests, args.tokenizer_model_name), args.threshold, args.num_perm, as_released=args.paper_exact
     )
+    for number, repeated in zip(numbers, found.tolist(), strict=True):
+        if repeated >= 0:
+            rows.reasons[number] = "near-duplicate request"
+            rows.repeats[number] = numbers[repeated]
 
 
-def write_page(save_name: Path, stages: list[Stage], chosen: list[tuple[str, Candidate]], pairs: list[dict]) -> None:
-    kinds = Counter(str(candidate.row.get("kind", kind)) for kind, candidate in chosen)
-    drawn = random.Random(0).sample(chosen, min(8, len(chosen)))
-    longest = sorted(chosen, key=lambda item: -len(item[1].row["response"]))[:3]
+def token_ids(texts: Iterator[str], tokenizer_name: str | None) -> Iterator[Sequence[int]]:
+    if tokenizer_name is None:
+        yield from map(word_ids, texts)
+        return
+    from transformers import AutoTokenizer  # takes seconds, and runs on words do not need it
 
-    def card(kind: str, row: dict) -> dict[str, str]:
-        texts = {"page": row.get("section", ""), "request": row["request"], "response": row["response"]}
-        return {"#kind": str(row.get("kind", kind)), "#language": str(row.get("lang", ""))} | texts
-
-    write_report(
-        f"{save_name}.report.html",
-        f"WebR: {save_name.name}",
-        f"{len(chosen):,} conversations",
-        [
-            section("Where the rows went", funnel(stages)),
-            section("Kinds", bars(dict(kinds))),
-            section(
-                "Lengths",
-                histogram("requests", [len(candidate.row["request"]) for _, candidate in chosen], "characters"),
-                histogram("responses", [len(candidate.row["response"]) for _, candidate in chosen], "characters"),
-            ),
-            section("Near-duplicate requests", samples(pairs), note="What went, and the request it repeats."),
-            section("Longest responses", samples(card(kind, candidate.row) for kind, candidate in longest)),
-            section("Samples", samples(card(kind, candidate.row) for kind, candidate in drawn)),
-        ],
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_name)
+    except (OSError, ValueError) as error:
+        raise CommonError(f"--tokenizer_model_name {tokenizer_name}: cannot be loaded: {error}") from error
+    while some := list(islice(texts, TOKENIZED_AT_ONCE)):
+        yield from tokenizer(some)["input_ids"]
 
 
-# ---------------------------------------------------------------- command
+def reject_pages_used_twice(rows: Rows) -> None:
+    """A page that is part of an instruction is not the source of a response as well."""
+    user = {digest(rows[number]["webpage"])[:16]: number for number in reversed(rows.left("WI"))}
+    for number in rows.left("WR"):
+        first = user.get(digest(rows[number]["webpage"])[:16])
+        if first is not None:
+            rows.reasons[number], rows.repeats[number] = "page is used as an instruction", first
+
+
+def choose(rows: Rows, args: argparse.Namespace) -> list[int]:
+    """The accepted rows in the order of the output."""
+    random_order = random.Random(args.draw_seed)
+    sides = {side: rows.left(side) for side in SIDES}
+    for numbers in sides.values():
+        random_order.shuffle(numbers)
+    if args.paper_exact:
+        return [number for side in SIDES for number in sides[side][: RELEASED[side]]][: args.save_num]
+    wanted = shares(args, {side: len(numbers) for side, numbers in sides.items()})
+    chosen = [number for side in SIDES for number in sides[side][: wanted[side]]]
+    random_order.shuffle(chosen)
+    return chosen
+
+
+def shares(args: argparse.Namespace, accepted: dict[str, int]) -> dict[str, int]:
+    """How many rows of each side: as many as the ratio lets, or exactly --save_num of them."""
+    if args.ratio is None and args.save_num is None:
+        return accepted
+    ratio = args.ratio or [max(accepted["WI"], 1), accepted["WR"]]
+    if args.save_num is not None:
+        return dict(zip(SIDES, sizes(args.save_num, ratio), strict=True))
+    whole = min(accepted[side] // part for side, part in zip(SIDES, ratio, strict=True) if part)
+    return {side: whole * part for side, part in zip(SIDES, ratio, strict=True)}
+
+
+def check_enough(step: Step, rows: Rows, pages: int, args: argparse.Namespace) -> None:
+    """Say how many pages the wanted number takes; stop if there were too few."""
+    accepted = {side: len(rows.left(side)) for side in SIDES}
+    wanted = {side: number for side, number in shares(args, accepted).items() if number}
+    short = [
+        f"{number:,} {side} wanted, {accepted[side]:,} accepted"
+        for side, number in wanted.items()
+        if number > accepted[side]
+    ]
+    if not all(accepted[side] for side in wanted):
+        raise CommonError(
+            f"--save_num {args.save_num:,} cannot be reached with any number of such pages: {', '.join(short)}"
+        )
+    needed = max(-(-pages * number // accepted[side]) for side, number in wanted.items())
+    message = f"{args.save_num:,} rows take about {needed:,} pages like these; there were {pages:,}"
+    if short:
+        raise CommonError(f"{message} ({', '.join(short)})")
+    step.facts["pages_for_save_num"] = needed
+    print(message, file=sys.stderr)
+
+
+def most_frequent(rows: Rows) -> str:
+    counted = Counter(rows.reasons.get(number, "ratio of WI to WR") for number in range(len(rows.sides)))
+    return ", ".join(f"{count:,} {reason}" for reason, count in counted.most_common(3))
+
+
+def write_all(step: Step, args: argparse.Namespace, rows: Rows, chosen: list[int]) -> None:
+    taken = set(chosen)
+    for number, side in enumerate(rows.sides):
+        if number not in taken:
+            more = {"side": side}
+            if number in rows.repeats:
+                more |= {"repeats": rows.repeats[number], "repeated_request": rows[rows.repeats[number]]["request"]}
+            step.reject(number, rows.reasons.get(number, "not needed"), rows[number] | more)
+    kinds, languages = Counter(), Counter()
+    for number in chosen:
+        row, side = rows[number], rows.sides[number]
+        step.write(to_training_row(row, side, args.draw_seed, args.paper_exact))
+        step.counts[f"{side} rows"] += 1
+        kinds[row.get("kind", side)] += 1
+        languages[row.get("lang") or UNKNOWN] += 1
+    step.facts |= {"kinds": dict(sorted(kinds.items())), "languages": dict(sorted(languages.items()))}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--WI_data_paths", nargs="+", required=True, help="files with web-as-instruction rows")
-    parser.add_argument("--WR_data_paths", nargs="+", required=True, help="files with web-as-response rows")
-    parser.add_argument("--tokenizer_model_name", required=True, help="tokenizer of the model to be trained")
-    parser.add_argument("--save_name", required=True, help="path of the result, without an ending")
-    parser.add_argument("--save_num", type=int, help="exactly so many rows (default: all that 2 : 1 allows)")
-    parser.add_argument("--seed", type=int, default=0, help="of shuffling and turn order (default: 0)")
-    parser.add_argument("--across", action="store_true", help="look for near-duplicates across WI and WR, too")
-    parser.add_argument("--paper_exact", action="store_true", help="filters, deduplication and sizes as released")
-    group = parser.add_argument_group("guards")
-    group.add_argument("--any_language", action="store_true", help="keep answers in another language than the page")
-    group.add_argument(
-        "--max_copied", type=float, default=0.8, help="share of 8-grams from the page (default: 0.8; 1: any)"
+    parser.add_argument("--WI_data_paths", nargs="+", default=[], help="files with rows of web as instruction")
+    parser.add_argument("--WR_data_paths", nargs="+", default=[], help="files with rows of web as response")
+    parser.add_argument("--save_name", required=True, help="path of the output without ending; .jsonl is added")
+    group = parser.add_argument_group("size")
+    group.add_argument("--save_num", type=int, help="exactly so many rows, or stop and say how many pages it takes")
+    group.add_argument("--ratio", type=parse_ratio, default=[2, 1], help="WI:WR, or any: all of both (default: 2:1)")
+    group.add_argument("--draw_seed", type=int, default=0, help="of order and shuffle (default: 0)")
+    group = parser.add_argument_group("near-duplicate requests")
+    group.add_argument("--tokenizer_model_name", help="tokenizer of the model to train (default: words, no tokenizer)")
+    group.add_argument("--threshold", type=float, default=0.7, help="Jaccard similarity (default: 0.7)")
+    group.add_argument("--num_perm", type=int, default=128, help="permutations (default: 128)")
+    group.add_argument("--across", action="store_true", help="WI and WR together instead of each for itself")
+    guards = parser.add_argument_group("guards")
+    off = Limits()
+    guards.add_argument("--any_language", action="store_true", help="let a text in another language than its page pass")
+    guards.add_argument(
+        "--max_copied",
+        type=float,
+        default=off.max_copied,
+        help="largest share of a response copied from the page, by 8-grams; 1: off (default: %(default)s)",
     )
-    group.add_argument("--min_request_chars", type=int, default=10, help="(default: 10)")
-    group.add_argument("--min_response_chars", type=int, default=20, help="(default: 20)")
-    group.add_argument("--max_response_chars", type=int, default=0, help="(default: 0, no limit)")
+    for name in ("min_request_chars", "min_response_chars", "max_response_chars"):
+        guards.add_argument(f"--{name}", type=int, default=getattr(off, name), help="0: off (default: %(default)s)")
+    guards.add_argument("--paper_exact", action="store_true", help="filter, near-duplicates and sizes as released")
     add_step_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.WI_data_paths + args.WR_data_paths:
+        parser.error("give --WI_data_paths, --WR_data_paths or both")
+    if args.ratio and not (args.WI_data_paths and args.WR_data_paths):
+        args.ratio = None  # one side alone has no ratio
+    return args
+
+
+def parse_ratio(text: str) -> list[int] | None:
+    if text == "any":
+        return None
+    try:
+        ratio = [int(part) for part in text.split(":")]
+    except ValueError:
+        ratio = []
+    if len(ratio) != 2 or min(ratio) < 0 or not any(ratio):
+        raise argparse.ArgumentTypeError(f"{text}: expected two numbers such as 2:1, or any")
+    return ratio
+
+
+def limits_of(args: argparse.Namespace) -> Limits | None:
+    if args.paper_exact:
+        return None
+    lengths = (args.min_request_chars, args.min_response_chars, args.max_response_chars)
+    return Limits(not args.any_language, args.max_copied, *lengths)
 
 
 def main() -> None:
-    from transformers import AutoTokenizer
-
     args = parse_args()
-    save_name = Path(args.save_name)
-    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer_model_name)
-    limits = Limits(
-        not args.any_language, args.max_copied, args.min_request_chars, args.min_response_chars, args.max_response_chars
-    )
-    paths = {"WI": args.WI_data_paths, "WR": args.WR_data_paths}
-    with Step(args, list(dict.fromkeys(paths["WI"] + paths["WR"])), f"{save_name}.jsonl") as step:
-        lists: dict[str, list[Candidate]] = {"WI": [], "WR": []}
-        faults: Counter[str] = Counter()
-        for kind, candidate in candidates(paths, step):
-            if fault := fault_of(candidate.row, None if args.paper_exact else limits):
-                faults[fault] += 1
-                step.reject(candidate.index, fault, candidate.row)
-            else:
-                lists[kind].append(candidate)
-        usable = {candidate.index: candidate.row for group in lists.values() for candidate in group}
-        repeats = repeated(lists, lambda text: tokenizer.encode(text), args)
-        for index, first in repeats.items():
-            step.reject(index, f"request nearly repeats that of row {first}", usable[index])
-        accepted = {kind: [c for c in group if c.index not in repeats] for kind, group in lists.items()}
-        sizes = {kind: len(group) for kind, group in accepted.items()}
-        wanted = quotas(sizes, args.save_num, args.paper_exact)
-        if any(sizes[kind] < wanted[kind] for kind in wanted):
-            more = max(wanted[kind] / max(1, sizes[kind]) for kind in wanted)
-            raise BadInput(
-                f"--save_num {args.save_num:,} takes {wanted['WI']:,} WI and {wanted['WR']:,} WR rows; accepted are "
-                f"{sizes['WI']:,} and {sizes['WR']:,}: start from about {more:.1f} times as many pages"
-            )
-        chosen = []
-        for kind, group in accepted.items():
-            random.Random(f"{args.seed} {kind}").shuffle(group)
-            chosen += [(kind, candidate) for candidate in group[: wanted[kind]]]
-        random.Random(args.seed).shuffle(chosen)
-        for kind, candidate in chosen:
-            step.write(finished(kind, candidate.row, args))
-        left_over = len(usable) - len(repeats) - len(chosen)
-        step.counts.update({"left over": left_over, "done": left_over})
-    write_rows(f"{save_name}.parquet", read_rows(f"{save_name}.jsonl"))
-    write_dataset_info(save_name)
-    gone = faults + Counter({"near-duplicate request": len(repeats), "more than were wanted": left_over})
-    write_card(save_name, len(chosen), gone, args)
-    stages = [
-        Stage("rows", step.counts["in"]),
-        Stage("usable", len(usable), faults),
-        Stage("different", len(usable) - len(repeats), {"near-duplicate request": len(repeats)}),
-        Stage("in the set", len(chosen), {"more than were wanted": left_over}),
-    ]
-    pairs = [
-        {"request": usable[index]["request"], f"repeats row {first}": usable[first]["request"]}
-        for index, first in list(repeats.items())[:10]
-    ]
-    write_page(save_name, stages, chosen, pairs)
+    output = Path(args.save_name.removesuffix(".jsonl").removesuffix(".parquet") + ".jsonl")
+    inputs = list(dict.fromkeys(args.WI_data_paths + args.WR_data_paths))
+    with Step(args, inputs=inputs, output=output) as step, Rows() as rows:
+        read_all(step, args, limits_of(args), rows)
+        for numbers in [rows.left()] if args.across else [rows.left(side) for side in SIDES]:
+            reject_near_duplicates(rows, numbers, args)
+        reject_pages_used_twice(rows)
+        if args.save_num is not None and not args.paper_exact:
+            check_enough(step, rows, pages_behind(inputs, len(rows.sides)), args)
+        chosen = choose(rows, args)
+        if not chosen:
+            raise CommonError(f"no row is left of {len(rows.sides):,}: {most_frequent(rows)}; nothing written")
+        write_all(step, args, rows, chosen)
+    write_rows(output.with_suffix(".parquet"), read_rows(output))
+    write_dataset_info(output)
+    write_card(output)
 
 
 if __name__ == "__main__":

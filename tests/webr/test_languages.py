@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
 
 TEXTS = {
-    "en": "The committee will publish its report on the flood in the spring, and farmers are asked to send their comments.",
+    "en": "The committee will publish its report on the flood in spring, and the farmers are asked for their comments.",
     "zh": "委员会将在春天公布关于洪水的报告，并请农民提出意见。",
-    "es": "La comisión publicará en primavera su informe sobre la inundación y pide a los agricultores que envíen comentarios.",
-    "pt": "A comissão vai publicar na primavera o relatório sobre a cheia e pede aos agricultores que enviem comentários.",
-    "fr": "La commission publiera au printemps son rapport sur les crues et demande aux agriculteurs d'envoyer leurs avis.",
-    "de": "Der Ausschuss wird im Frühjahr den Bericht über das Hochwasser vorlegen und bittet die Bauern um ihre Meinung.",
-    "it": "La commissione pubblicherà in primavera il rapporto sulla piena e chiede agli agricoltori di inviare commenti.",
+    "es": "La comisión publicará en primavera su informe sobre la crecida y pide a los agricultores sus comentarios.",
+    "pt": "A comissão vai publicar na primavera o relatório sobre a cheia e pede aos agricultores os comentários.",
+    "fr": "La commission publiera au printemps son rapport sur les crues et demande l'avis des agriculteurs.",
+    "de": "Der Ausschuss wird im Frühjahr den Bericht über das Hochwasser vorlegen und fragt die Bauern.",
+    "it": "La commissione pubblicherà in primavera il rapporto sulla piena e chiede i commenti degli agricoltori.",
     "nl": "De commissie publiceert in het voorjaar het rapport over de overstroming en vraagt de boeren om commentaar.",
     "ja": "委員会は春に洪水についての報告書を公表し、農家に意見を求めます。",
     "ko": "위원회는 봄에 홍수에 관한 보고서를 발표하고 농민들의 의견을 구합니다.",

@@ -7,6 +7,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from tests.oracles import near_duplicates as oracle
 from webr import near_duplicates
@@ -33,9 +34,11 @@ def edited_rows(count: int, seed: int) -> list[list[int]]:
 
 
 def test_the_reference_is_reproduced():
-    case = json.loads((DATA / "near_duplicates.json").read_text())
-    repeats = find_near_duplicates(case["token_ids"], as_released=True)
-    assert np.flatnonzero(repeats < 0).tolist() == case["kept"]
+    case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
+    tokenizer = Tokenizer.from_file(str(DATA / "tokenizer" / "tokenizer.json"))
+    left = case["after_pattern_filter"]
+    repeats = find_near_duplicates([tokenizer.encode(case["rows"][n]["request"]).ids for n in left], as_released=True)
+    assert [n for n, repeated in zip(left, repeats, strict=True) if repeated < 0] == case["after_minhash"]
 
 
 @given(token_rows)

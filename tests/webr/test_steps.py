@@ -1,23 +1,23 @@
-"""WebR as a user runs it: five steps on the bundled pages with the embedded server, disturbed and undisturbed."""
+"""The five steps as a user runs them: what comes out, what is set aside, what a fault or a kill changes (nothing)."""
 
 import json
-import random
+import shutil
 import signal
 import subprocess
 import sys
-import threading
+import time
+from collections import Counter
 from pathlib import Path
 
 import datasets
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
+from common import manifest
 from common.errors import CommonError
 from common.rows import read_rows, write_rows
 from common.standin_llm import standin_server
-from tests.common.scripted_server import ok, scripted_server
-from tests.superfiltering.conftest import make_tokenizer
+from tests.common.scripted_server import completion, ok, scripted_server
+from tests.webr.conftest import SAMPLE
 from webr import (
     step1_infer_author,
     step2_make_requests,
@@ -27,227 +27,385 @@ from webr import (
 )
 from webr.sections import KINDS
 
-ROOT = Path(__file__).parent.parent.parent
-PAGES = ROOT / "webr" / "sample" / "pages.json"
-STEPS = ["step1_infer_author", "step2_make_requests", "step3_make_responses", "step4_refine_responses"]
-FILES = ["authors", "requests", "responses", "refined"]
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "webr"
+STEPS = ("authors", "requests", "responses", "refined", "data/webr")
 
 
-@pytest.fixture(scope="session")
-def tokenizer_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    make_tokenizer(bos=False).save_pretrained(folder)
-    return folder
+def rejected(path: Path) -> list[dict]:
+    aside = path.with_name(path.name + ".rejected.jsonl")
+    return list(read_rows(aside)) if aside.exists() else []
 
 
-def commands(out: Path, url: str, tokenizer: Path) -> list[list[str]]:
-    asked = []
-    for step, source, target in zip(STEPS, [PAGES, *FILES], FILES, strict=False):
-        data = source if isinstance(source, Path) else out / f"{source}.jsonl"
-        flags = ["--data_path", data, "--save_path", out / f"{target}.jsonl", "--base_url", url, "--seed", "1"]
-        flags += ["--concurrency", "8", "--request_timeout", "1", "--max_attempts", "4"]
-        asked.append([f"webr.{step}", *flags, *(["--dedup_pages"] if step == STEPS[0] else [])])
-    data = ["--WI_data_paths", out / "refined.jsonl", "--WR_data_paths", out / "refined.jsonl"]
-    asked.append(["webr.step5_postprocess", *data, "--tokenizer_model_name", tokenizer, "--save_name", out / "webr"])
-    return [[sys.executable, "-m", *map(str, command)] for command in asked]
-
-
-def run_all(commands: list[list[str]], kills: int = 0, log: Path | None = None) -> None:
-    draw, pause = random.Random(5), threading.Event()
-    for command in commands:
-        for _ in range(kills):
-            process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
-            wanted = _lines(log) + draw.randrange(1, 6)
-            while _lines(log) < wanted and process.poll() is None:
-                pause.wait(0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+def texts_of(folder: Path) -> dict[str, bytes]:
+    """The bytes of every output and of what was set aside."""
+    files = [folder / f"{name}.jsonl{more}" for name in STEPS for more in ("", ".rejected.jsonl")]
+    files += [folder / "data" / "webr.parquet", folder / "data" / "README.md"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.exists()}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, tokenizer_folder) -> Path:
-    out = tmp_path_factory.mktemp("undisturbed")
-    with standin_server(fault_refusal=0.1, fault_empty=0.1) as url:
-        run_all(commands(out, url, tokenizer_folder))
-    return out
-
-
-def test_faults_and_kills_change_no_byte(undisturbed, tmp_path, tokenizer_folder):
-    log = tmp_path / "log"
-    faults = {"faults": 0.3, "hang_seconds": 30, "retry_after": 0, "fault_refusal": 0.1, "fault_empty": 0.1}
-    with standin_server(log_path=log, **faults) as url:
-        disturbed = commands(tmp_path, url, tokenizer_folder)
-        run_all(disturbed[:4], kills=2, log=log)
-        run_all(disturbed[4:])
-    names = [path.name for path in undisturbed.glob("*.jsonl")] + ["webr.parquet"]
-    assert len(names) > 8
-    for name in names:
-        assert (tmp_path / name).read_bytes() == (undisturbed / name).read_bytes(), name
-
-
-def test_every_page_ends_once(undisturbed):
-    pages, rows = list(read_rows(PAGES)), list(read_rows(undisturbed / "webr.jsonl"))
-    rejected = [row for path in undisturbed.glob("*.rejected.jsonl") for row in read_rows(path)]
-    left_over = json.loads((undisturbed / "webr.jsonl.manifest.json").read_text())["counts"]["left over"]
-    assert len(rows) + len(rejected) + left_over == len(pages)
-    reasons = [row["reason"] for row in rejected]
-    assert "the page is empty" in reasons and "near-duplicate of page 0" in reasons
-
-
-def test_the_set_loads_in_datasets_and_has_card_info_and_report(undisturbed):
-    rows = list(read_rows(undisturbed / "webr.jsonl"))
-    parquet = datasets.load_dataset("parquet", data_files=str(undisturbed / "webr.parquet"), split="train")
-    assert parquet.to_list() == rows and rows
-    for row in rows:
-        assert [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
-    info = json.loads((undisturbed / "dataset_info.json").read_text())["webr"]
-    assert info["file_name"] == "webr.jsonl" and info["formatting"] == "sharegpt"
-    assert f"{len(rows)} conversations" in (undisturbed / "README.md").read_text()
-    report = (undisturbed / "webr.report.html").read_bytes()
-    assert len(report) < 2_000_000 and b"<script" not in report
-
-
-def test_trl_takes_the_set_as_it_is(undisturbed, tmp_path):
-    import trl
-
-    from tests.superfiltering.conftest import make_model
-
-    tokenizer = make_tokenizer(bos=False)
-    tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-    data = datasets.load_dataset("parquet", data_files=str(undisturbed / "webr.parquet"), split="train")
-    options = {"max_length": 32, "max_steps": 1, "report_to": "none", "use_cpu": True, "bf16": False}
-    args = trl.SFTConfig(output_dir=str(tmp_path), **options)
-    model = make_model("llama", len(tokenizer))
-    trainer = trl.SFTTrainer(model, args, train_dataset=data, processing_class=tokenizer)
-    assert trainer.train().training_loss > 0
-
-
-def test_kinds_and_draws_are_the_same_in_every_run_and_share_the_pages(undisturbed):
-    rows = list(read_rows(undisturbed / "requests.jsonl.plan.jsonl"))
-    counts = {kind: sum(row["kind"] == kind for row in rows) for kind in KINDS}
-    assert sum(counts.values()) == len(rows) and abs(counts["WI_all"] - 2 * counts["WR_all"]) <= 2
-    assert [row["kind"] for row in rows] == sorted((row["kind"] for row in rows), key=KINDS.index)
-    plans = [step2_make_requests.plan(rows[0], "WI_all", seed, False) for seed in (0, 0, 1, 2, 3)]
-    assert plans[0] == plans[1] and len({json.dumps(plan) for plan in plans}) > 1
-
-
-def run(monkeypatch, step, **flags):
-    words = [[f"--{name}"] if value is True else [f"--{name}", str(value)] for name, value in flags.items()]
-    monkeypatch.setattr(sys, "argv", [step.__name__, *sum(words, [])])
-    step.main()
-
-
-def finished_rows(count: int) -> list[dict]:
-    """Rows as step 4 leaves them, with requests that share no words."""
-    subjects = "bread rivers chairs trains apples bees lamps ropes".split()
-    rows = []
-    for number in range(count):
-        words = " ".join(f"{subject}{number * 31 % 97}{number}" for subject in subjects)
-        kind = "WI_all" if number % 3 else "WR_all"
-        page = f"The page about the {words} is for all who want to know."
-        rows.append({"kind": kind, "lang": "en", "section": page, "request": f"What is to be said about the {words}?"})
-        rows[-1]["response"] = f"It is said that they are of use to the people of the village, number {number}."
-    return rows
-
-
-@pytest.fixture(scope="session")
-def word_tokenizer(tmp_path_factory) -> Path:
-    """One token a word, so that requests of other words share none."""
-    words = sorted({word for row in finished_rows(60) for word in row["request"].split()} | {"<unk>"})
-    made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    folder = tmp_path_factory.mktemp("words")
-    PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>").save_pretrained(folder)
+def finished(tmp_path_factory, url):
+    """One whole run on the sample, as separate commands."""
+    folder = tmp_path_factory.mktemp("webr")
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    environment |= {"OPENAI_BASE_URL": url, "MODEL": "stand-in", "DATA": str(SAMPLE), "OUT": str(folder)}
+    environment |= {"TOKENIZER": "", "VIRTUAL_ENV": sys.prefix, "TMPDIR": str(folder)}
+    done = subprocess.run(
+        ["bash", ROOT / "webr" / "run_all.sh"], env=environment, cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
+# ---------------------------------------------------------------- what comes out
+
+
+def test_the_funnel_adds_up_to_the_pages(finished):
+    pages = [row["webpage"] for row in read_rows(SAMPLE)]
+    left = len(pages)
+    for name in STEPS:
+        made = manifest.read(finished / f"{name}.jsonl")
+        aside = rejected(finished / f"{name}.jsonl")
+        assert made["counts"]["in"] == left
+        assert left == made["counts"]["done"] + len(aside)
+        left = made["counts"]["done"]
+        assert sum(1 for _ in read_rows(finished / f"{name}.jsonl")) == left
+    assert left > len(pages) / 2
+
+
+def test_pages_that_repeat_others_and_empty_ones_are_set_aside_before_anything_is_asked(finished):
+    pages = [row["webpage"] for row in read_rows(SAMPLE)]
+    aside = {entry["index"]: entry["reason"] for entry in rejected(finished / "authors.jsonl")}
+    repeated = {index: int(reason.split()[-1]) for index, reason in aside.items() if "near-duplicate" in reason}
+    assert len(repeated) == 4
+    assert all(pages[index].split("\n")[0] == pages[first].split("\n")[0] for index, first in repeated.items())
+    assert [reason for index, reason in aside.items() if index not in repeated] == ["the page has no text"]
+    assert manifest.read(finished / "authors.jsonl")["counts"]["requests"] == len(pages) - len(aside)
+
+
+def test_rows_keep_their_keys_their_order_and_their_language(finished):
+    rows = list(read_rows(finished / "refined.jsonl"))
+    assert [row["page"] for row in rows] == sorted(row["page"] for row in rows)
+    assert all(row["url"].endswith(f"{row['page']:02}") for row in rows)
+    assert Counter(row["lang"] for row in rows) == {"en": 11, "zh": 7, "es": 6, "pt": 5, "fr": 1, "und": 1}
+    kinds = [row["kind"] for row in rows]
+    assert kinds == sorted(kinds, key=KINDS.index) and [kinds.count(kind) for kind in KINDS] == [10, 11, 5, 5]
+    assert all(("draft" in row) == row["kind"].startswith("WR") for row in rows)
+
+
+def test_training_data_is_two_wi_for_one_wr_and_each_user_turn_is_what_its_kind_says(finished):
+    rows = list(read_rows(finished / "data" / "webr.jsonl"))
+    refined = {row["response"]: row for row in read_rows(finished / "refined.jsonl")}
+    firsts = Counter()
+    sides = Counter()
+    for row in rows:
+        assert list(row) == ["prompt_id", "messages"]
+        user, assistant = row["messages"]
+        assert (user["role"], assistant["role"]) == ("user", "assistant")
+        source = next((r for text, r in refined.items() if text.endswith(assistant["content"])), None)
+        if source["kind"].startswith("WI"):
+            assert user["content"] in {
+                f"{source['request']}\n\n{source['section']}",
+                f"{source['section']}\n\n{source['request']}",
+            }
+            firsts[user["content"].startswith(source["request"])] += 1
+        else:
+            assert user["content"] == source["request"]
+        sides[source["kind"][:2]] += 1
+    assert sides["WI"] == 2 * sides["WR"] == 18
+    assert min(firsts.values()) >= 4  # either order happens
+    assert len({row["prompt_id"] for row in rows}) == len(rows)
+
+
+def test_prompts_are_in_the_language_of_the_page_and_name_it(tmp_path, run):
+    asked = []
+
+    def reply(body, _number):
+        asked.append(body["messages"][0]["content"])
+        return ok("A writer.")
+
+    with scripted_server(reply) as server:
+        target = tmp_path / "authors.jsonl"
+        run(step1_infer_author, "--data_path", SAMPLE, "--save_path", target, "--base_url", server.url)
+    openings = {"Who wrote": "English", "下面的网页": "中文", "¿Quién": "español", "Quem": "português"}
+    for opening, language in openings.items():
+        prompts = [prompt for prompt in asked if prompt.startswith(opening)]
+        assert prompts and sum(language in prompt.split("\n")[0] for prompt in prompts) >= len(prompts) - 2
+    (french,) = [prompt for prompt in asked if "piscine" in prompt]
+    assert french.startswith("Who wrote") and "in French." in french
+
+
+def test_one_language_for_all_pages(tmp_path, run, url):
+    target = tmp_path / "authors.jsonl"
+    run(step1_infer_author, "--data_path", SAMPLE, "--save_path", target, "--base_url", url, "--lang", "es")
+    assert {row["lang"] for row in read_rows(target)} == {"es"}
+
+
+def test_the_draws_of_a_page_do_not_depend_on_the_others(finished, tmp_path, run, url):
+    rows = list(read_rows(finished / "authors.jsonl"))[:6]
+    drawn = {}
+    for name, some in {"all": rows, "last": rows[3:]}.items():
+        write_rows(tmp_path / f"{name}.in.jsonl", some)
+        words = ["--data_path", tmp_path / f"{name}.in.jsonl", "--save_path", tmp_path / f"{name}.jsonl"]
+        run(step2_make_requests, *words, "--ratio", "1:0:0:0", "--base_url", url)
+        drawn[name] = [(row["section"], row["word"], row["limit"], row["request"]) for row in read_rows(words[3])]
+    assert drawn["all"][3:] == drawn["last"]
+
+
+def test_it_loads_in_datasets_and_in_llama_factorys_table(finished):
+    folder = finished / "data"
+    rows = list(read_rows(folder / "webr.jsonl"))
+    loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(finished / "cache"))
+    assert loaded.column_names == ["prompt_id", "messages"] and loaded.to_list() == rows
+    entry = json.loads((folder / "dataset_info.json").read_text())["webr"]
+    assert (folder / entry["file_name"]).exists() and entry["columns"]["messages"] == "messages"
+    assert list(read_rows(folder / "webr.parquet")) == rows
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "27 conversations" in card and "stand-in" in card and "`refine.zh`" in card
+
+
+# ---------------------------------------------------------------- parity with the released code
+
+
+def test_filter_and_near_duplicates_as_released(tmp_path, run):
+    case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
+    write_rows(tmp_path / "in.json", case["rows"])
+    words = ["--tokenizer_model_name", DATA / "tokenizer", "--save_name", tmp_path / "out", "--paper_exact"]
+    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.json", *words)
+    gone = {entry["index"]: entry["reason"] for entry in rejected(tmp_path / "out.jsonl")}
+    left = [n for n in range(len(case["rows"])) if gone.get(n) in (None, "near-duplicate request")]
+    assert left == case["after_pattern_filter"]
+    assert [n for n in left if n not in gone] == case["after_minhash"]
+    assert sum(1 for _ in read_rows(tmp_path / "out.jsonl")) == len(case["after_minhash"])
+
+
+def test_near_duplicates_name_the_row_they_repeat(tmp_path, run):
+    case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
+    rows = [row | {"response": f"Answer to {n}."} for n, row in enumerate(case["rows"]) if row["request"]]
+    write_rows(tmp_path / "in.json", rows)
+    words = ["--tokenizer_model_name", DATA / "tokenizer", "--save_name", tmp_path / "out", "--any_language"]
+    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.json", *words, "--min_response_chars", 0)
+    repeats = [entry for entry in rejected(tmp_path / "out.jsonl") if entry["reason"] == "near-duplicate request"]
+    gone = {entry["index"] for entry in rejected(tmp_path / "out.jsonl")}
+    assert len(repeats) > 50
+    for entry in repeats:
+        first = entry["row"]["repeats"]
+        assert first < entry["index"] and first not in gone
+        assert entry["row"]["repeated_request"] == rows[first]["request"]
+
+
+# ---------------------------------------------------------------- size, ratio, guards
+
+
+def refined_rows(count: int, side: str, start: int = 0) -> list[dict]:
+    subject = "river bread clock violin harbour pepper ladder window engine garden letter mirror".split()
+    rows = []
+    for n in range(start, start + count):
+        topic = " ".join(subject[(n * k + k) % len(subject)] for k in range(1, 6)) + f" {n} {n * 7919}"
+        row = {"webpage": f"The page about the {topic} and what is known of it.", "lang": "en", "kind": f"{side}_all"}
+        row |= {"request": f"Explain {topic} {n + 1} to the {n * 31} children.", "section": f"The {topic}."}
+        rows.append(row | {"response": f"This is the answer to the request about {topic}, in short words."})
+    return rows
+
+
 @pytest.fixture
-def post(tmp_path, monkeypatch, word_tokenizer):
-    def postprocess(rows, **flags):
-        write_rows(tmp_path / "refined.jsonl", rows)
-        paths = {"WI_data_paths": tmp_path / "refined.jsonl", "WR_data_paths": tmp_path / "refined.jsonl"}
-        flags = {"tokenizer_model_name": word_tokenizer, "save_name": tmp_path / "set"} | flags
-        run(monkeypatch, step5_postprocess, **paths, **flags)
-        rejected = tmp_path / "set.jsonl.rejected.jsonl"
-        reasons = {row["index"]: row["reason"] for row in read_rows(rejected)} if rejected.exists() else {}
-        return list(read_rows(tmp_path / "set.jsonl")), reasons
+def postprocess(tmp_path, run):
+    def process(rows, *words):
+        write_rows(tmp_path / "in.jsonl", rows)
+        both = ["--WI_data_paths", tmp_path / "in.jsonl", "--WR_data_paths", tmp_path / "in.jsonl"]
+        run(step5_postprocess, *both, "--save_name", tmp_path / "out", *words)
+        out, aside = list(read_rows(tmp_path / "out.jsonl")), rejected(tmp_path / "out.jsonl")
+        assert len(out) + len(aside) == len(rows)
+        return out, Counter(entry["reason"] for entry in aside)
 
-    return postprocess
-
-
-def test_exactly_as_many_rows_as_asked_for_two_to_one(post):
-    rows, _ = post(finished_rows(60), save_num=20)
-    both = [row for row in rows if "The page about" in row["messages"][0]["content"]]
-    assert len(rows) == 20 and len(both) == 13
-    with pytest.raises(CommonError, match=r"accepted are 40 and 20: start from about 25.0 times as many pages"):
-        post(finished_rows(60), save_num=1500)
+    return process
 
 
-def test_each_guard_has_its_reason_and_can_be_turned_off(post):
-    rows = finished_rows(30)
-    rows[1]["response"] = "这条河在春天的时候水很大，住在河边的人都要小心，不要让孩子们在河边玩。"
-    rows[2]["response"] = rows[2]["section"]
-    rows[4]["request"] = "Why?"
-    rows[5]["response"] = "I'm sorry, I cannot help with that at all, my friend."
-    rows[7]["response"] = ""
-    rows[10]["request"] = rows[8]["request"]
-    _, reasons = post(rows)
+def test_exactly_as_many_rows_as_asked(postprocess, capsys):
+    out, reasons = postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), "--save_num", 31)
+    assert len(out) == 31 and reasons == {"not needed": 19}
+    assert sum("section" in str(row) or "\n\n" in row["messages"][0]["content"] for row in out) == 21
+    assert "31 rows take about 35 pages like these; there were 50" in capsys.readouterr().err
+
+
+def test_too_few_rows_say_how_many_pages_it_takes(postprocess, tmp_path):
+    with pytest.raises(CommonError, match=r"60 rows take about 67 pages like these; there were 50 \(40 WI wanted, 30"):
+        postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), "--save_num", 60)
+    assert not (tmp_path / "out.jsonl").exists()
+    with pytest.raises(CommonError, match="cannot be reached with any number of such pages: 2 WR wanted, 0 accepted"):
+        postprocess(refined_rows(30, "WI"), "--save_num", 6)
+
+
+@pytest.mark.parametrize("words, wi, wr", [((), 30, 15), (("--ratio", "1:1"), 20, 20), (("--ratio", "any"), 30, 20)])
+def test_the_ratio_holds_after_filtering(postprocess, words, wi, wr):
+    out, _ = postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), *words)
+    with_page = sum("\n\n" in row["messages"][0]["content"] for row in out)
+    assert (with_page, len(out) - with_page) == (wi, wr)
+
+
+def test_nothing_left_is_an_error_that_says_why(postprocess, tmp_path):
+    rows = [row | {"response": "Sorry, I can't."} for row in refined_rows(3, "WI")]
+    with pytest.raises(CommonError, match="no row is left of 3: 3 refusal"):
+        postprocess(rows)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_one_side_alone_has_no_ratio(tmp_path, run):
+    write_rows(tmp_path / "in.jsonl", refined_rows(7, "WR"))
+    run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
+    assert len(list(read_rows(tmp_path / "out.jsonl"))) == 7
+
+
+def test_each_guard_has_a_reason_and_can_be_turned_off(postprocess):
+    rows = refined_rows(12, "WI")
+    rows[0]["response"] = "I’m sorry, but I can't help."
+    rows[1]["response"] = ""
+    rows[2]["request"] = None
+    rows[3]["response"] = "这是对请求的回答，用中文写成。" * 3
+    rows[4]["response"] = rows[4]["section"] = (
+        "It says of the river and the bread that they are old and that nobody knows more."
+    )
+    rows[5]["response"] = "Short one."
+    rows[6]["response"] *= 20
+    rows[7] = rows[8] | {"webpage": "Another page.", "request": rows[8]["request"] + " Please"}
+    _, reasons = postprocess(rows, "--ratio", "any", "--max_response_chars", 500)
     assert reasons == {
-        1: "response is in 中文, page in English",
-        2: "response copies the page (over 80% of its 8-grams)",
-        4: "request shorter than 10 characters",
-        5: "refusal",
-        7: "no request or no response",
-        10: "request nearly repeats that of row 8",
+        "refusal": 1,
+        "no response": 1,
+        "no request": 1,
+        "response is in 中文, page in English": 1,
+        "response copies the page (over 80% of its 8-grams)": 1,
+        "response shorter than 20 characters": 1,
+        "response longer than 500 characters": 1,
+        "near-duplicate request": 1,
     }
-    _, reasons = post(rows, any_language=True, max_copied=1, min_request_chars=0)
-    assert set(reasons) == {5, 7, 10}
-    _, reasons = post(rows, paper_exact=True)
-    assert set(reasons) == {5, 7, 10}
+    off = ["--any_language", "--max_copied", 1, "--min_response_chars", 0, "--min_request_chars", 0, "--threshold", 1]
+    _, reasons = postprocess(rows, "--ratio", "any", *off)
+    assert reasons == {"refusal": 1, "no response": 1, "no request": 1}
 
 
-def test_web_as_instruction_shows_the_page_in_either_order(post):
-    rows, _ = post(finished_rows(60))
-    starts = {row["messages"][0]["content"][:8] for row in rows if "\n\n" in row["messages"][0]["content"]}
-    assert starts == {"The page", "What is "}
+def test_a_page_serves_one_side_only_and_across_compares_both(postprocess):
+    rows = refined_rows(4, "WI") + refined_rows(4, "WR", 100)
+    rows[5]["webpage"] = rows[0]["webpage"]
+    rows[6]["request"] = rows[1]["request"]
+    _, reasons = postprocess(rows, "--ratio", "any")
+    assert reasons == {"page is used as an instruction": 1}
+    _, reasons = postprocess(rows, "--ratio", "any", "--across")
+    assert reasons == {"page is used as an instruction": 1, "near-duplicate request": 1}
 
 
-def test_steps_ask_what_they_should(tmp_path, monkeypatch):
-    rows = [
-        {"webpage": "The river. " * 9, "lang": "en", "author": "a fisher", "kind": kind}
-        for kind in ("WI_all", "WR_all")
-    ]
-    rows = [row | {"section": "The river.", "request": f"Tell me, {row['kind']}"} for row in rows]
-    write_rows(tmp_path / "requests.jsonl", rows)
-    with scripted_server(
-        lambda body, _: ok(f"Here is the answer:\n\nTo {body['messages'][0]['content'][-6:]}")
-    ) as server:
-        common = {"base_url": server.url, "model": "m"}
-        paths = {"data_path": tmp_path / "requests.jsonl", "save_path": tmp_path / "responses.jsonl"}
-        run(monkeypatch, step3_make_responses, **paths, **common)
-        asked = sorted(body["messages"][0]["content"] for body in server.bodies)
-        assert asked == ["Tell me, WR_all", "The river.\n\n\nTell me, WI_all"]
-        paths = {"data_path": tmp_path / "responses.jsonl", "save_path": tmp_path / "refined.jsonl"}
-        run(monkeypatch, step4_refine_responses, **paths, **common)
-        assert len(server.bodies) == 3 and "Draft answer:\nTo WR_all" in server.bodies[2]["messages"][0]["content"]
-    wi, wr = read_rows(tmp_path / "refined.jsonl")
-    assert wi["response"] == "To WI_all" and "draft" not in wi
-    assert wr["draft"] == "To WR_all" and wr["response"].startswith("To ")
+def test_bad_rows_stop_the_step_or_are_set_aside(tmp_path, run, url, postprocess):
+    write_rows(tmp_path / "pages.jsonl", [{"webpage": "A page about the sea."}, {"text": "x"}, {"webpage": 5}])
+    words = ["--data_path", tmp_path / "pages.jsonl", "--save_path", tmp_path / "a.jsonl", "--base_url", url]
+    with pytest.raises(CommonError, match=r"pages.jsonl, row 1: no key 'webpage'"):
+        run(step1_infer_author, *words)
+    run(step1_infer_author, *words, "--on_bad_row", "skip", "--dedup_pages")
+    assert [row["page"] for row in read_rows(tmp_path / "a.jsonl")] == [0]
+    bad = refined_rows(3, "WI")
+    del bad[1]["request"]
+    with pytest.raises(CommonError, match=r"in.jsonl, row 1: no text in 'request'"):
+        postprocess(bad, "--ratio", "any")
+    assert postprocess(bad, "--ratio", "any", "--on_bad_row", "skip")[1] == {"bad row: no text in 'request'": 1}
+    with pytest.raises(CommonError, match="no row has a 'page' number"):
+        run(step2_make_requests, "--data_path", tmp_path / "pages.jsonl", "--save_path", tmp_path / "b.jsonl")
 
 
-@pytest.mark.parametrize(
-    ("page", "lang"),
-    [("El libro que me prestaste es de la biblioteca.", "español"), ("这是一本书，很有意思。", "中文")],
-)
-def test_a_page_is_asked_about_in_its_language(tmp_path, monkeypatch, page, lang):
-    write_rows(tmp_path / "pages.json", [{"webpage": page}])
-    with scripted_server(lambda *_: ok("une profession")) as server:
-        paths = {"data_path": tmp_path / "pages.json", "save_path": tmp_path / "authors.jsonl"}
-        run(monkeypatch, step1_infer_author, **paths, base_url=server.url)
-        assert lang in server.bodies[0]["messages"][0]["content"] and page in server.bodies[0]["messages"][0]["content"]
+def test_answers_that_will_not_do_are_asked_again_then_rejected(tmp_path, run):
+    write_rows(tmp_path / "in.jsonl", [{"kind": "WR_all", "request": f"question {n}"} for n in range(4)])
+    bad = {"question 0": ok("I cannot help with that."), "question 1": ok("  ")}
+    bad["question 2"] = (200, completion("Half of", reason="length"), {})
+
+    def reply(body, _number):
+        return bad.get(body["messages"][0]["content"], ok('Here is the answer:\n\n"Good."'))
+
+    words = ["--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl"]
+    with scripted_server(reply) as server:
+        run(step3_make_responses, *words, "--base_url", server.url, "--max_attempts", 2)
+        assert len(server.bodies) == 7
+        assert [entry["reason"].split(" (")[0] for entry in rejected(tmp_path / "out.jsonl")] == [
+            "refusal",
+            "empty answer",
+            "cut off at max_tokens",
+        ]
+        assert [row["response"] for row in read_rows(tmp_path / "out.jsonl")] == ["Good."]
+        run(step3_make_responses, *words, "--base_url", server.url, "--keep_refusals", "--keep_cut_off")
+        assert len(list(read_rows(tmp_path / "out.jsonl"))) == 3
+
+
+def test_dry_run_counts_what_would_be_asked(finished, tmp_path, run, capsys):
+    words = ["--data_path", finished / "responses.jsonl", "--save_path", tmp_path / "x.jsonl", "--dry_run"]
+    with pytest.raises(SystemExit):
+        run(step4_refine_responses, *words)
+    assert capsys.readouterr().out.startswith("requests        10\n")
+
+
+# ---------------------------------------------------------------- faults and kills
+
+
+def test_faults_and_kills_change_no_byte(finished, tmp_path, run_all):
+    """30 % protocol faults, and each step killed -9 in the middle and started again."""
+    with standin_server(faults=0.3) as faulty:
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+        names = ["step1_infer_author", "step2_make_requests", "step3_make_responses", "step4_refine_responses"]
+        paths = [SAMPLE, *(tmp_path / f"{name}.jsonl" for name in STEPS)]
+        settings = ["--model", "stand-in", "--temperature", "0.6", "--top_p", "0.9", "--max_tokens", "4096"]
+        kills = 0
+        for number, name in enumerate(names):
+            command = [sys.executable, ROOT / "webr" / f"{name}.py", "--base_url", faulty, *settings]
+            command += ["--request_timeout", "1", "--concurrency", "4", "--on_bad_row", "skip"]
+            command += ["--dedup_pages"] if number == 0 else []
+            command += ["--data_path", paths[number], "--save_path", paths[number + 1]]
+            for wanted in (1, 3, 6):  # answers in the store when the step is killed
+                kills += killed(
+                    list(map(str, command)), environment, Path(f"{paths[number + 1]}.answers.sqlite"), wanted
+                )
+            done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        assert kills >= 10
+    refined = paths[4]
+    command = [sys.executable, ROOT / "webr" / "step5_postprocess.py", "--save_name", tmp_path / "data" / "webr"]
+    command += ["--WI_data_paths", refined, "--WR_data_paths", refined]
+    subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
+    assert texts_of(tmp_path) == texts_of(finished)
+
+
+def killed(command: list[str], environment: dict, store: Path, answers: int) -> bool:
+    """Start the command and kill it once so many answers are stored; False if it was done before that."""
+    import sqlite3
+
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+                (stored,) = connection.execute("SELECT count(*) FROM answers").fetchone()
+        except sqlite3.Error:
+            continue
+        if stored >= answers:
+            break
+    process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+def test_the_method_runs_alone_with_common(tmp_path, url):
+    for folder in ("webr", "common"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "webr/step1_infer_author.py", "--data_path", "webr/sample/pages.jsonl"]
+    command += ["--save_path", "authors.jsonl", "--base_url", url]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_whole_run_as_released(tmp_path, url, run_all):
+    """Shares rounded down with the remainder to the last kind, pages whole that have no blank line, no guards."""
+    rows = run_all(tmp_path, url, "--paper_exact", first=(), last=("--paper_exact",))
+    made = list(read_rows(tmp_path / "refined.jsonl"))
+    assert [Counter(row["kind"] for row in made)[kind] for kind in KINDS] == [10, 10, 5, 10]
+    assert all(row["section"] == row["webpage"] for row in made if "\n\n" not in row["webpage"])
+    reasons = Counter(entry["reason"] for entry in rejected(tmp_path / "data" / "webr.jsonl"))
+    assert set(reasons) <= {"refusal", "near-duplicate request", "page is used as an instruction"}
+    assert len(rows) + sum(reasons.values()) == len(made)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "the page has no text" in report and "<script>" not in report and len(report) < 2_000_000

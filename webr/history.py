@@ -1,0 +1,47 @@
+"""Which runs a file came from: their manifests, first to last, found through the inputs each names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import manifest
+
+
+@dataclass(slots=True)
+class Run:
+    path: str
+    manifest: dict
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.manifest["counts"]
+
+    @property
+    def rejected(self) -> str | None:
+        """The file of its rejected rows, if there were any."""
+        return next((path for path in self.manifest["outputs"] if path.endswith(".rejected.jsonl")), None)
+
+
+def runs_behind(paths: Sequence[str | Path]) -> list[Run]:
+    """The runs that made these files, each after those that made its inputs, as far back as there are manifests."""
+    found: dict[str, Run] = {}
+
+    def visit(path: str) -> None:
+        if path in found or not manifest.path_of(path).exists():
+            return
+        made = manifest.read(path)
+        for source in made["inputs"]:
+            visit(source)
+        found[path] = Run(path, made)
+
+    for path in paths:
+        visit(str(path))
+    return list(found.values())
+
+
+def pages_behind(paths: Sequence[str], rows: int) -> int:
+    """How many pages went in at the start; without manifests, as many as there are rows now."""
+    runs = runs_behind(paths)
+    made = {run.path for run in runs}
+    first = [run.counts["in"] for run in runs if not made & run.manifest["inputs"].keys()]
+    return sum(first) or rows
