@@ -29,7 +29,9 @@ def path_of(output: str | Path) -> Path:
 
 
 def write(output: str | Path, **facts: Any) -> None:
-    files = {kind: facts.pop(kind) for kind in ("inputs", "outputs") if kind in facts}  # hashes by name, whatever the name
+    files = {
+        kind: facts.pop(kind) for kind in ("inputs", "outputs") if kind in facts
+    }  # hashes by name, whatever the name
     write_text(path_of(output), json.dumps(without_secrets(facts) | files, ensure_ascii=True, indent=1) + "\n")
 
 

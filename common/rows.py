@@ -521,7 +521,7 @@ class _TextFile:
     def __init__(
         self, part: Path, allow_nan: bool, array: bool = False, squeeze: Callable[[IO[bytes]], Any] | None = None
     ) -> None:
-        self._raw = open(part, "wb", buffering=1 << 20)
+        self._part, self._raw = part, open(part, "wb", buffering=1 << 20)
         self._file = squeeze(self._raw) if squeeze else self._raw
         self._allow_nan, self._array, self._first = allow_nan, array, True
 
@@ -537,11 +537,10 @@ class _TextFile:
         try:
             if complete and self._array:
                 self._file.write(b"[]\n" if self._first else b"\n]\n")
-            if self._file is not self._raw:
-                self._file.close()
-            if not self._raw.closed:
-                self._raw.flush()
-                os.fsync(self._raw.fileno())
+            self._file.close()
+            self._raw.close()
+            if complete:
+                _sync(self._part)
         except OSError:
             if complete:
                 raise
