@@ -21,6 +21,25 @@ run python eval/generate.py --data_path eval/sample/questions.jsonl --save_path 
 run head -n 3 "$OUT/eval/answers.jsonl"
 run python -m common.manifest verify "$OUT/eval/answers.jsonl"
 
+section "superfiltering: rows scored by a tiny model with random weights, the best kept, two models judged"
+TO=$OUT/superfiltering
+run python web_to_sft/make_small_model.py --data_path superfiltering/sample/instructions.json --hidden 64 --layers 2 \
+    --save_path "$TO/random_model"
+run python superfiltering/step1_score_ifd.py --data_path superfiltering/sample/instructions.json \
+    --save_path "$TO/scores.jsonl" --model_name_or_path "$TO/random_model"
+run python superfiltering/step2_attach_scores.py --pt_data_path "$TO/scores.jsonl" \
+    --json_data_path superfiltering/sample/instructions.json --json_save_path "$TO/with_ifd.json"
+run python superfiltering/step3_select.py --json_data_path "$TO/with_ifd.json" --json_save_path "$TO/selected.json" \
+    --sample_rate 0.2 --random_baseline "$TO/random.json"
+run python superfiltering/report_selection.py --json_data_path "$TO/with_ifd.json" --sample_rate 0.2 \
+    --save_path "$TO/report.html"
+run python eval/generate.py --data_path eval/sample/questions.jsonl --save_path "$TO/answers_short.jsonl" --max_tokens 20 \
+    --keep_truncated
+run python eval/judge_pairs.py wrap --answers1 "$OUT/eval/answers.jsonl" --answers2 "$TO/answers_short.jsonl" \
+    --save_path "$TO/pairs.json"
+run python eval/judge_pairs.py judge --wrapped_path "$TO/pairs.json" --save_path "$TO/reviews.json"
+run python eval/judge_pairs.py combine --review_paths "$TO/reviews.json" --save_path "$TO/judged.json"
+
 section "web_to_sft: crawled problems paired with clean ones, a tiny converter trained, the crawl converted, evaluated"
 SAMPLE=web_to_sft/sample
 TO=$OUT/web_to_sft

@@ -9,3 +9,4 @@ bash step1_score_ifd.sh         # scores.jsonl     IFD of every row
 bash step2_attach_scores.sh     # with_ifd.json    the rows with their scores
 bash step3_select.sh            # selected.json    the best 10 %; random.json and longest.json to compare with
 bash step3_select_diverse.sh    # diverse.json     2 %, difficult and diverse
+bash report_selection.sh        # report.html      what is kept and dropped

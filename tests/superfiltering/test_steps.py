@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import CommonError
 from common.rows import read_rows, write_rows
-from superfiltering import compare_scores, step1_score_ifd, step2_attach_scores, step3_select
+from superfiltering import compare_scores, report_selection, step1_score_ifd, step2_attach_scores, step3_select
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / "tests" / "data" / "superfiltering"
@@ -103,6 +103,9 @@ def test_score_select_and_compare_from_start_to_end(run, tmp_path, data, model_f
     assert [row["id"] for row in best] == [row["id"] for row in ranked[:6]] == [f"{row['index']:03}" for row in best]
     assert len(list(read_rows(tmp_path / "random.json"))) == len(list(read_rows(tmp_path / "long.json"))) == 6
     assert next(read_rows(tmp_path / "long.json"))["id"] == "009"
+    flags = {"json_data_path": tmp_path / "ours.json", "other_path": tmp_path / "paper.json", "filter_threash": 100}
+    run(report_selection, **flags, save_path=tmp_path / "report.html")
+    assert "Agreement with the other scorer" in (tmp_path / "report.html").read_text()
     pair = {"first": tmp_path / "ours.json", "second": tmp_path / "paper.json"}
     run(compare_scores, **pair, filter_threash=100, save_path=tmp_path / "agreement.json")
     agreement = json.loads((tmp_path / "agreement.json").read_text())

@@ -1,0 +1,67 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webr.guards import NGRAM, Limits, copied_share, find_fault
+
+PAGE = (
+    "The committee will publish its report on the flood in the spring, and farmers who live by the river are asked to"
+    " send their comments before the end of the month, so that they can be printed with it."
+)
+REQUEST = "Turn this notice into a short letter to the farmers by the river."
+RESPONSE = "Dear neighbours, our report on the flood is nearly ready. Please write to us by the end of this month!"
+
+
+def test_a_good_row_passes():
+    assert find_fault(REQUEST, RESPONSE, PAGE, "en", Limits()) is None
+
+
+@pytest.mark.parametrize(
+    "row, reason",
+    [
+        (dict(request="Shorten"), "request shorter than 10 characters"),
+        (dict(response="Come in May."), "response shorter than 20 characters"),
+        (
+            dict(response="委员会将在春天公布关于洪水的报告，并请农民提出意见和建议。"),
+            "response is in 中文, page in English",
+        ),
+        (dict(request="Resume el aviso para los agricultores de la zona."), "request is in español, page in English"),
+        (dict(response=PAGE), "response copies the page (over 80% of its 8-grams)"),
+    ],
+)
+def test_a_fault_is_named(row, reason):
+    row = {"request": REQUEST, "response": RESPONSE, **row}
+    assert find_fault(row["request"], row["response"], PAGE, "en", Limits()) == reason
+    off = Limits(same_language=False, max_copied=1, min_request_chars=0, min_response_chars=0)
+    assert find_fault(row["request"], row["response"], PAGE, "en", off) is None
+
+
+def test_the_longest_response():
+    assert (
+        find_fault(REQUEST, RESPONSE, PAGE, "en", Limits(max_response_chars=50)) == "response longer than 50 characters"
+    )
+
+
+def test_a_text_or_page_of_unknown_language_passes():
+    formula = "x = 1; y = 2; z = x + y; z == 3"
+    assert find_fault(REQUEST, formula, PAGE, "en", Limits()) is None
+    assert find_fault(REQUEST, RESPONSE, PAGE, "und", Limits()) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["委员会将在春天公布关于洪水的报告", "one two three four five six seven eight nine ten"]
+)
+def test_copies_are_found_in_any_script(text):
+    assert copied_share(text, "…" + text.upper() + "…") == 1
+    assert copied_share(text, text[::-1]) == 0
+
+
+words = st.lists(st.sampled_from("a b c d".split()), max_size=30)
+
+
+@given(words, words)
+def test_copied_share_is_the_share_of_runs_that_stand_in_the_source(text, source):
+    n = min(NGRAM, len(text))
+    runs = [" ".join(text[start : start + n]) for start in range(len(text) - n + 1)] if n else []
+    found = [run for run in runs if f" {run} " in f" {' '.join(source)} "]
+    assert copied_share(" ".join(text), " ".join(source)) == (len(found) / len(runs) if runs else 0)
