@@ -9,6 +9,7 @@ The output appears whole when the block ends well, with `<output>.manifest.json`
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -63,7 +64,7 @@ class Step:
         self._files = [input_files(path) for path in inputs]
         self._first_rows: list[tuple[int, Path]] = []  # of each file of the first input that was begun
         for file in (file for files in self._files for file in files):
-            if file.resolve() == real:
+            if Path(os.path.realpath(file)) == real:
                 raise BadInput(f"{file}: is both input and output; choose another output")
 
     def __enter__(self) -> "Step":
