@@ -40,8 +40,9 @@ _LETTERS = {script: re.compile(f"[{letters}]") for script, letters in _SCRIPTS.i
 _LETTERS_A_WORD = {"latin": 5, "han": 1.5, "kana": 2, "ko": 3}
 
 _COMMON_WORDS = {
-    "en": "the a and of to in is no so us that it for was with as on are this be by have not from you they at or his her were"
-    " has an which but their will would what how your we can i my do me one if all who can more about write text please",
+    "en": "the a and of to in is no so us that it for was with as on are this be by have"
+    " not from you they at or his her were has an which but their will would what how your we can i"
+    " my do me one if all who can more about write text please",
     "es": "el la de que y en los las un una por con no se para es del al lo como más su pero sus le ya este porque"
     " cuando muy sin sobre también hasta hay donde quien desde todo nos durante uno ni contra ese eso mi qué y fue son",
     "pt": "o a de que e em os as um uma por com não se para é do da ao dos das no na mais seu sua mas foi como ou ele"
