@@ -26,6 +26,9 @@ class BadRow(BadInput):
         place = f"{path}, row {index}" if line is None else f"{path}, line {line} (row {index})"
         super().__init__(f"{place}: {problem}")
 
+    def __reduce__(self) -> tuple:  # so that it comes back whole from a worker process
+        return BadRow, (self.path, self.index, self.problem, self.raw, self.line)
+
 
 class OutputInUse(CommonError):
     pass

@@ -18,6 +18,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -417,7 +418,12 @@ def _tokens(texts: list[dict]) -> dict[str, int]:
 
 
 def _store_path(step: Step, args: argparse.Namespace) -> str | None:
-    return None if args.no_store else args.store_path or f"{step.output}.answers.sqlite"
+    if args.no_store:
+        return None
+    path = args.store_path or f"{step.output}.answers.sqlite"
+    if os.path.realpath(path) in map(os.path.realpath, (step.output, *step.inputs)):
+        raise BadInput(f"{path}: is input or output, not an answer store; choose another --store_path")
+    return path
 
 
 def _cost(args: argparse.Namespace, tokens_in: float, tokens_out: float) -> float | None:
@@ -429,11 +435,15 @@ def _cost(args: argparse.Namespace, tokens_in: float, tokens_out: float) -> floa
 def _print_dry_run(step: Step, args: argparse.Namespace, make_request: Callable[[dict], Request | None]) -> None:
     """Count what a run would ask, print it and end. A token is taken as four bytes of UTF-8."""
     options = {name: value for name in OPTIONS if (value := getattr(args, name, None)) is not None}
-    store = AnswerStore(_store_path(step, args))
+    path = _store_path(step, args)
+    store = AnswerStore(path if path and os.path.exists(path) else None)
     requests = stored = tokens_in = tokens_out = 0
-    for _, row in step.rows():
+    for index, row in step.rows():
         try:
             request = make_request(row)
+        except BadValue as why:
+            step.reject(*step.bad_row(index, why, row))
+            continue
         except Reject:
             continue
         if request is None:

@@ -62,6 +62,10 @@ def parse_base_urls(given: list[str] | None) -> list[str]:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadInput(f"{redact(word)}: not a server address like http://127.0.0.1:8000/v1")
+        if parts.username is not None and os.environ.get("OPENAI_API_KEY"):
+            raise BadInput(
+                f"{redact(word)}: holds a user, and OPENAI_API_KEY is set; a request carries only one of them"
+            )
         urls.append(url if parts.path else url + "/v1")
     if not urls:
         raise BadInput("no server named: give --base_url http://host:8000/v1 or set OPENAI_BASE_URL")

@@ -29,17 +29,23 @@ def path_of(output: str | Path) -> Path:
 
 
 def write(output: str | Path, **facts: Any) -> None:
-    write_text(path_of(output), json.dumps(facts, ensure_ascii=True, indent=1) + "\n")
+    files = {
+        kind: facts.pop(kind) for kind in ("inputs", "outputs") if kind in facts
+    }  # hashes by name, whatever the name
+    write_text(path_of(output), json.dumps(without_secrets(facts) | files, ensure_ascii=True, indent=1) + "\n")
 
 
 def read(output: str | Path) -> dict:
     path = Path(output) if str(output).endswith(".manifest.json") else path_of(output)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path}: no manifest; the output was not written by a step, or the file was moved") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise BadInput(f"{path}: not a manifest: {error}") from None
+    if not isinstance(manifest, dict) or "inputs" not in manifest:
+        raise BadInput(f"{path}: not a manifest: names no inputs")
+    return manifest
 
 
 def about_this_process() -> dict:
@@ -51,20 +57,31 @@ def about_this_process() -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "command": without_secrets([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": [Path(sys.argv[0]).name, *_without_secret_flags(sys.argv[1:])],
         "code": code_version(),
         "python": platform.python_version(),
         "packages": versions,
     }
 
 
-def without_secrets(words: list[str]) -> list[str]:
+# What a key is called: api_key, OPENAI_API_KEY, hf_token, x-secret; not prompt_key, max_tokens.
+_SECRET = r"(?:(?:api|access|secret|private|auth)[_-]?key|token|secret|password|passwd|authorization)"
+
+
+def without_secrets(value: Any, name: str = "") -> Any:
     """Keys are taken from the environment, but people paste them anyway: into a flag, a URL, a JSON body."""
-    hidden, clean = False, []
-    for word in words:
-        clean.append("***" if hidden else redact(word))
-        hidden = bool(re.fullmatch(r"--?[\w-]*(key|token|secret|password)", word, re.I))
-    return clean
+    if isinstance(value, dict):
+        return {key: without_secrets(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(inner, name) for inner in value]
+    if isinstance(value, str):
+        return "***" if re.search(rf"(?:{_SECRET}|^key)$", name, re.I) else redact(value)
+    return value
+
+
+def _without_secret_flags(words: list[str]) -> list[str]:
+    flags = ["", *(word.lstrip("-") if word.startswith("--") else "" for word in words)]
+    return [without_secrets(word, flag) for word, flag in zip(words, flags[:-1], strict=True)]
 
 
 def redact(text: str) -> str:
@@ -72,9 +89,9 @@ def redact(text: str) -> str:
     if len(key) >= 8:
         text = text.replace(key, "***")
     text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
-    text = re.sub(r"\b(sk|hf)[-_][\w-]{8,}", "***", text)
+    text = re.sub(r"\b(sk-[\w-]{16,}|hf_[a-zA-Z0-9]{16,})", "***", text)
     return re.sub(
-        r"(?i)((?:api[_-]?key|token|secret|password|authorization)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&]+", r"\1***", text
+        rf"(?i)((?:{_SECRET}|[?&]key)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"'&]+", r"\1***", text
     )
 
 
@@ -121,7 +138,7 @@ def verify(output: str | Path) -> list[str]:
     wrong = []
     manifest = read(output)
     for kind in ("inputs", "outputs"):
-        for name, expected in manifest[kind].items():
+        for name, expected in manifest.get(kind, {}).items():
             if not Path(name).exists():
                 wrong.append(f"{name}: is gone")
             elif hash_file(name) != expected:

@@ -4,7 +4,7 @@ r"""Read and write rows (dicts) in the formats that fine-tuning data comes in, o
     write_rows("kept.parquet", rows)
 
 in   .json (an array, or one object a line), .jsonl .jsonl.gz .jsonl.zst, .parquet, .arrow, a Hugging Face dataset
-     folder (save_to_disk), or a glob of these, read in name order
+     folder (save_to_disk), or a glob of these, read in name order, without what steps leave beside their outputs
 out  the same; a path without an ending is a dataset folder. A file appears whole, synced, or not at all
 
 Text survives: lines end at \n only, "05" stays "05", lone surrogates are kept as JSON escapes, NUL and U+2028 as
@@ -19,11 +19,13 @@ import glob
 import gzip
 import io
 import json
+import math
 import os
 import re
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -40,6 +42,8 @@ TABLE_ENDINGS = (".parquet", ".arrow")
 BATCH_ROWS = 1000
 READ_CHARS = 1 << 20
 SHOWN_RAW = 2000  # characters of a bad row that its error keeps
+# What a step leaves beside its output; a glob of outputs does not mean these.
+SIDE_FILES = (".rejected.jsonl", ".manifest.json", ".done.json", ".answers.sqlite", ".lock", ".part")
 
 
 # ---------------------------------------------------------------- reading
@@ -56,39 +60,60 @@ def read_rows(path: str | Path, split: str | None = None, allow_nan: bool = Fals
 def scan_rows(path: str | Path, split: str | None = None, allow_nan: bool = False) -> Iterator[dict | BadRow]:
     """One item an input row, in order; a row that cannot be used comes as the BadRow that says why."""
     for file in input_files(path):
-        try:
-            if file.is_dir():
-                yield from _scan_dataset_folder(file, split)
-            elif file.name.endswith(LINE_ENDINGS):
-                yield from _scan_text(file, allow_nan)
-            elif file.name.endswith(TABLE_ENDINGS):
-                yield from _scan_table(file)
-            else:
-                raise BadInput(f"{file}: not a known format. {known_formats()}")
-        except (OSError, EOFError, pa.ArrowException) as error:
-            raise BadInput(f"{file}: cannot be read: {error}") from error
+        count = 0
+        with _named(file, lambda: f" after row {count - 1}" if count else ""):  # noqa: B023
+            for row in _scan_file(file, split, allow_nan):
+                count += 1
+                yield row
+
+
+def _scan_file(file: Path, split: str | None, allow_nan: bool) -> Iterator[dict | BadRow]:
+    if file.is_dir():
+        return _scan_dataset_folder(file, split)
+    if split is not None:
+        raise BadInput(f"{file}: has no splits; --split is for a dataset folder")
+    if file.exists() and not file.is_file():
+        raise BadInput(f"{file}: neither a file nor a folder; rows are read twice, so give a file")
+    if file.name.endswith(LINE_ENDINGS):
+        return _scan_text(file, allow_nan)
+    if file.name.endswith(TABLE_ENDINGS):
+        return _scan_table(file)
+    raise BadInput(f"{file}: not a known format. {known_formats()}")
+
+
+@contextlib.contextmanager
+def _named(file: Path, place: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """Whatever a decoder says of a broken file, said of that file."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError, pa.ArrowException) as error:
+        raise BadInput(f"{file}: cannot be read{place()}: {error}") from error
 
 
 def count_rows(path: str | Path, split: str | None = None) -> int:
     """How many rows there are, as fast as the format tells: lines are counted, not parsed."""
     total = 0
     for file in input_files(path):
-        if file.name.endswith(".parquet"):
-            total += pq.read_metadata(file).num_rows
-        elif ".jsonl" in file.name:
-            with _open_text(file) as stream:
-                total += sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(READ_CHARS), b""))  # noqa: B023
-        else:
-            total += sum(1 for _ in scan_rows(file, split))
+        with _named(file):
+            if file.name.endswith(".parquet"):
+                total += pq.read_metadata(file).num_rows
+            elif file.name.endswith(LINE_ENDINGS[:3]):
+                with _open_text(file) as stream:
+                    total += sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(READ_CHARS), b""))  # noqa: B023
+            else:
+                total += sum(1 for _ in scan_rows(file, split))
     return total
 
 
 def input_files(path: str | Path) -> list[Path]:
-    """The files `path` names: itself, or the sorted matches of a glob (never the rejected rows of another step)."""
-    if Path(path).exists():
-        return [Path(path)]
+    """The files `path` names: itself, or the sorted matches of a glob."""
+    try:
+        if Path(path).exists():
+            return [Path(path)]
+    except OSError as error:  # a name too long, a folder one may not look into
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
     matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
-    matches = [match for match in matches if not match.name.endswith(".rejected.jsonl")]
+    matches = [match for match in matches if not match.name.endswith(SIDE_FILES)]
     if not matches:
         raise BadInput(f"{path}: no such file. Give a file, a dataset folder or a quoted glob. {known_formats()}")
     return matches
@@ -99,12 +124,12 @@ def known_formats() -> str:
 
 
 def _scan_text(path: Path, allow_nan: bool) -> Iterator[dict | BadRow]:
-    decode = _json_decoder(allow_nan)
+    decoder = _RowDecoder(allow_nan)
     with _open_text(path) as stream:
         if path.name.endswith(".json") and _first_byte(stream) == b"[":
-            yield from _scan_array(stream, str(path), decode)
+            yield from _scan_array(stream, str(path), decoder)
         else:
-            yield from _scan_lines(stream, str(path), decode)
+            yield from _scan_lines(stream, str(path), decoder)
 
 
 def _open_text(path: Path) -> IO[bytes]:
@@ -120,22 +145,44 @@ def _first_byte(stream: IO[bytes]) -> bytes:
     return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
-def _json_decoder(allow_nan: bool) -> json.JSONDecoder:
-    def unique_keys(pairs: list[tuple[str, Any]]) -> dict:
+class _RowDecoder(json.JSONDecoder):
+    """Says in `problem` what JSON leaves open and would be lost or not come back; the text is read to its end."""
+
+    def __init__(self, allow_nan: bool) -> None:
+        self.problem: str | None = None
+        strict = {} if allow_nan else {"parse_constant": self._no_constant, "parse_float": self._finite}
+        super().__init__(object_pairs_hook=self._unique_keys, **strict)
+
+    def raw_decode(self, text: str, idx: int = 0) -> tuple[Any, int]:
+        self.problem = None
+        return super().raw_decode(text, idx)
+
+    def row(self, value: Any) -> dict:
+        if self.problem:
+            raise ValueError(self.problem)
+        if not isinstance(value, dict):
+            raise ValueError(f'found a {type(value).__name__} where an object like {{"key": "value"}} was expected')
+        return value
+
+    def _unique_keys(self, pairs: list[tuple[str, Any]]) -> dict:
         row = dict(pairs)
         if len(row) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-            raise ValueError(f"key {twice!r} stands twice")
+            self.problem = f"key {twice!r} stands twice"
         return row
 
-    def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
+    def _no_constant(self, name: str) -> None:
+        self.problem = f"{name} is not JSON"
 
-    return json.JSONDecoder(object_pairs_hook=unique_keys, parse_constant=None if allow_nan else no_constant)
+    def _finite(self, text: str) -> float:
+        number = float(text)
+        if math.isinf(number):
+            self.problem = f"{text} is too large for a number"
+        return number
 
 
-def _scan_lines(stream: IO[bytes], path: str, decoder: json.JSONDecoder) -> Iterator[dict | BadRow]:
+def _scan_lines(stream: IO[bytes], path: str, decoder: _RowDecoder) -> Iterator[dict | BadRow]:
     index = 0
     for number, line in enumerate(stream, 1):
         if number == 1:
@@ -143,7 +190,7 @@ def _scan_lines(stream: IO[bytes], path: str, decoder: json.JSONDecoder) -> Iter
         if not line.strip():
             continue
         try:
-            yield _as_row(decoder.decode(line.decode()))
+            yield decoder.row(decoder.decode(line.decode()))
         except UnicodeDecodeError as error:
             problem = f"not UTF-8 at byte {error.start} of the line"
             yield BadRow(path, index, problem, line[:SHOWN_RAW].decode(errors="backslashreplace"), number)
@@ -153,26 +200,21 @@ def _scan_lines(stream: IO[bytes], path: str, decoder: json.JSONDecoder) -> Iter
         index += 1
 
 
-def _as_row(value: Any) -> dict:
-    if not isinstance(value, dict):
-        raise ValueError(f'found a {type(value).__name__} where an object like {{"key": "value"}} was expected')
-    return value
-
-
-def _json_problem(error: Exception, expected: str) -> str:
+def _json_problem(error: Exception, expected: str, start: int = 0) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON ({error.msg} at character {error.pos}); expected {expected}"
+        return f"not JSON ({error.msg.removesuffix(' at')} at character {error.pos - start}); expected {expected}"
     if isinstance(error, RecursionError):
         return "nested too deeply"
     return str(error)
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of such bytes; JSON itself never holds these
 
 
-def _scan_array(stream: IO[bytes], path: str, decoder: json.JSONDecoder) -> Iterator[dict | BadRow]:
+def _scan_array(stream: IO[bytes], path: str, decoder: _RowDecoder) -> Iterator[dict | BadRow]:
     """The elements of one JSON array, decoded as they arrive: memory holds one element and one chunk."""
-    read = codecs.getreader("utf-8-sig")(stream).read
+    read = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="").read
     text, at, line, ended = "", 0, 1, False
 
     def more() -> None:
@@ -194,48 +236,53 @@ def _scan_array(stream: IO[bytes], path: str, decoder: json.JSONDecoder) -> Iter
         return BadInput(f"{path}, line {line + text.count(chr(10), 0, at)} (row {index}): {problem}")
 
     index = 0
-    try:
-        next_mark()
-        at += 1  # the opening bracket
-        while (mark := next_mark()) != "]":
-            if index:
-                if mark != ",":
-                    raise fail("the file ends inside the array; is it cut off?" if not mark else "expected , or ]")
-                at += 1
-                next_mark()
-            while True:
-                try:
-                    value, end = decoder.raw_decode(text, at)
-                except json.JSONDecodeError as error:
-                    if ended:
-                        raise fail(_json_problem(error, "an array of objects")) from None
-                except (ValueError, RecursionError) as error:
-                    raise fail(_json_problem(error, "an array of objects")) from None
-                else:
-                    if end < len(text) or ended:
-                        break
-                more()
+    next_mark()
+    at += 1  # the opening bracket
+    while (mark := next_mark()) != "]":
+        if index:
+            if mark != ",":
+                raise fail("the file ends inside the array; is it cut off?" if not mark else "expected , or ]")
+            at += 1
+            next_mark()
+        while True:
             try:
-                yield _as_row(value)
-            except ValueError as error:
-                row_line = line + text.count("\n", 0, at)
-                yield BadRow(path, index, str(error), text[at : min(end, at + SHOWN_RAW)], row_line)
-            at = end
-            index += 1
-        at += 1
-        if next_mark():
-            raise fail("more text after the end of the array")
-    except UnicodeDecodeError as error:
-        raise fail(f"not UTF-8 ({error.reason} after this row)") from None
+                value, end = decoder.raw_decode(text, at)
+            except (ValueError, RecursionError) as error:
+                if ended or not _may_go_on(error, text):
+                    raise fail(_json_problem(error, "an array of objects", at)) from None
+            else:
+                if end < len(text) or ended:
+                    break
+            more()
+        try:
+            if not text.isascii() and (wrong := _NOT_UTF8.search(text, at, end)):
+                raise ValueError(f"not UTF-8 at character {wrong.start() - at} of the row")
+            yield decoder.row(value)
+        except ValueError as error:
+            row_line = line + text.count("\n", 0, at)
+            yield BadRow(path, index, str(error), text[at : min(end, at + SHOWN_RAW)], row_line)
+        at = end
+        index += 1
+    at += 1
+    if next_mark():
+        raise fail("more text after the end of the array")
+
+
+def _may_go_on(error: Exception, text: str) -> bool:
+    """Whether the text may be good JSON that is cut short; only then is more of it read."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos > len(text) - len("-Infinity, \\ud83d\\ude00")
 
 
 def _scan_table(path: Path) -> Iterator[dict]:
     if path.name.endswith(".parquet"):
-        with pq.ParquetFile(path) as table:
+        # Without the two options pyarrow holds the whole file, or a whole group of rows.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_CHARS) as table:
             for batch in table.iter_batches(batch_size=BATCH_ROWS):
                 yield from batch.to_pylist()
         return
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path)) as source:
         random_access = source.read(6) == b"ARROW1"
         source.seek(0)
         reader = pa.ipc.open_file(source) if random_access else pa.ipc.open_stream(source)
@@ -246,25 +293,28 @@ def _scan_table(path: Path) -> Iterator[dict]:
 
 
 def _scan_dataset_folder(path: Path, split: str | None) -> Iterator[dict]:
-    splits_file = path / "dataset_dict.json"
-    if splits_file.exists():
-        splits = json.loads(splits_file.read_text(encoding="utf-8"))["splits"]
+    if (path / "dataset_dict.json").exists():
+        splits = _saved(path / "dataset_dict.json", "splits")
         if split is None and len(splits) == 1:
             split = splits[0]
         if split not in splits:
             raise BadInput(f"{path}: name one of its splits with --split: {', '.join(splits)}")
         path = path / split
-    elif split not in (None, _state(path).get("_split")):
-        raise BadInput(f"{path}: is one split, {_state(path).get('_split')!r}, not {split!r}")
-    for file in _state(path)["_data_files"]:
+    elif split is not None and split != (only := _saved(path / "state.json", "_split")):
+        raise BadInput(f"{path}: is one split, {only!r}, not {split!r}")
+    for file in _saved(path / "state.json", "_data_files"):
         yield from _scan_table(path / file["filename"])
 
 
-def _state(folder: Path) -> dict:
+def _saved(file: Path, key: str) -> Any:
     try:
-        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))[key]
     except FileNotFoundError:
-        raise BadInput(f"{folder}: a folder, but not a saved dataset (no state.json). {known_formats()}") from None
+        raise BadInput(
+            f"{file.parent}: a folder, but not a saved dataset (no {file.name}). {known_formats()}"
+        ) from None
+    except (ValueError, LookupError, TypeError):
+        raise BadInput(f"{file}: does not describe a saved dataset (no {key!r})") from None
 
 
 # ---------------------------------------------------------------- writing
@@ -286,10 +336,10 @@ class RowWriter:
 
     def __init__(self, path: str | Path, allow_nan: bool = False) -> None:
         self.path = Path(os.path.realpath(path))  # through a symlink: the link stays, its target is replaced
+        _check_target(self.path)
         self.part = self.path.with_name(self.path.name + ".part")
         self.count = 0
         self._allow_nan = allow_nan
-        _check_target(self.path)
 
     def __enter__(self) -> "RowWriter":
         try:
@@ -298,6 +348,7 @@ class RowWriter:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
+            _restore(self.path)
             _remove(self.part)
             self._file = _FORMATS[_ending(self.path)](self.part, self._allow_nan)
         except BaseException as error:
@@ -312,7 +363,7 @@ class RowWriter:
             self._file.write(row)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        except (ValueError, TypeError, pa.ArrowException) as error:
+        except (ValueError, TypeError, RecursionError, pa.ArrowException) as error:
             raise CommonError(f"{self.path}: row {self.count} cannot be written: {error}") from error
         self.count += 1
 
@@ -340,9 +391,15 @@ class RowWriter:
 def _check_target(path: Path) -> None:
     if _ending(path) not in _FORMATS:
         raise BadInput(f"{path}: cannot write this format. {known_formats()}")
-    if not path.exists():
+    if Path.cwd().is_relative_to(path):
+        raise BadInput(f"{path}: holds the folder you are in; choose another output")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
         return
-    folder, mode = _ending(path) == "", path.stat().st_mode
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    folder = _ending(path) == ""
     if folder and not (path / "state.json").exists() and not (path.is_dir() and not any(path.iterdir())):
         raise BadInput(f"{path}: exists and is not a dataset folder; choose another output")
     if not folder and not stat.S_ISREG(mode):
@@ -366,14 +423,23 @@ def cannot_write(path: Path, error: OSError) -> CommonError:
 def replace_synced(part: Path, path: Path) -> None:
     """Rename `part` to `path` and make that durable. A dataset folder in the way is moved aside first."""
     if path.is_dir():
-        old = path.with_name(path.name + ".old")
-        _remove(old)
-        os.rename(path, old)
+        os.rename(path, _aside(path))
         os.rename(part, path)
-        _remove(old)
+        _remove(_aside(path))
     else:
         os.replace(part, path)
     _sync(path.parent)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old.part")
+
+
+def _restore(folder: Path) -> None:
+    """Tidy up after a run that was killed between the two renames of a folder."""
+    if _aside(folder).exists() and not folder.exists():
+        os.rename(_aside(folder), folder)
+    _remove(_aside(folder))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -455,7 +521,7 @@ class _TextFile:
     def __init__(
         self, part: Path, allow_nan: bool, array: bool = False, squeeze: Callable[[IO[bytes]], Any] | None = None
     ) -> None:
-        self._raw = open(part, "wb", buffering=1 << 20)
+        self._part, self._raw = part, open(part, "wb", buffering=1 << 20)
         self._file = squeeze(self._raw) if squeeze else self._raw
         self._allow_nan, self._array, self._first = allow_nan, array, True
 
@@ -471,11 +537,10 @@ class _TextFile:
         try:
             if complete and self._array:
                 self._file.write(b"[]\n" if self._first else b"\n]\n")
-            if self._file is not self._raw:
-                self._file.close()
-            if not self._raw.closed:
-                self._raw.flush()
-                os.fsync(self._raw.fileno())
+            self._file.close()
+            self._raw.close()
+            if complete:
+                _sync(self._part)
         except OSError:
             if complete:
                 raise
@@ -502,6 +567,8 @@ class _TableFile:
 
     def _spool_batch(self) -> None:
         columns = dict.fromkeys(key for row in self._rows for key in row)
+        if not columns:
+            raise ValueError("rows without any key; .jsonl holds them")
         table = pa.table({key: self._column(key) for key in columns})
         self._schema = pa.unify_schemas([self._schema, table.schema], promote_options="permissive")
         buffer = pa.BufferOutputStream()

@@ -9,14 +9,18 @@ fingerprint are the same, and refused when they are not. A shard that fails does
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
-from collections import Counter
+import threading
+import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from common import manifest
@@ -26,7 +30,7 @@ from common.step import progress
 
 Work = Callable[[str, str], dict[str, int]]
 Task = tuple[str, str]
-CRASHES_WITHOUT_PROGRESS = 3  # then the shards left are given up
+DEATHS_OF_A_SHARD = 3  # of workers that were at it: then it is given up
 
 
 def add_shard_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,76 +106,134 @@ def _read_done(source: str, target: str, fingerprint: dict) -> dict | None:
 def _in_processes(
     work: Work, tasks: list[Task], workers: int, gpus_per_worker: float
 ) -> Iterator[tuple[Task, dict | Exception]]:
-    """Results as they come. A worker that dies takes the pool with it: the shards left get a new one."""
+    """Results as they come. A worker that dies takes only its own shard with it, which gets another one."""
     if workers <= 1 and not gpus_per_worker:
         for task in tasks:
             yield task, _attempt(work, task)
         return
-    left, crashes = list(tasks), 0
-    while left and crashes < CRASHES_WITHOUT_PROGRESS:
-        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-        numbers = context.SimpleQueue()
-        for number in range(workers):
-            numbers.put(number)
-        with ProcessPoolExecutor(min(workers, len(left)), context, _start_worker, (numbers, gpus_per_worker)) as pool:
-            running: dict[Future, Task] = {pool.submit(_attempt, work, task): task for task in left}
-            left_before = len(left)
-            while running:
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    task = running.pop(future)
-                    if not isinstance(future.exception(), BrokenProcessPool):
-                        left.remove(task)
-                        yield task, future.result()
-            crashes = 0 if len(left) < left_before else crashes + 1
-    for task in left:
-        yield task, CommonError("its worker process died again and again; out of memory?")
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    waiting, deaths = deque(tasks), Counter()
+    pool: dict[Connection, tuple[int, BaseProcess]] = {}
+    busy: dict[Connection, Task | None] = {}  # None: it is starting
+
+    def start(number: int) -> None:
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(work, there, number, gpus_per_worker))
+        process.start()
+        there.close()  # the worker's death is the end of this pipe
+        pool[here], busy[here] = (number, process), None
+
+    try:
+        for number in range(min(workers, len(tasks))):
+            start(number)
+        while busy:
+            for pipe in wait(list(busy)):
+                task = busy.pop(pipe)
+                try:
+                    result = pipe.recv()
+                except (EOFError, OSError):
+                    number, process = pool.pop(pipe)
+                    process.join()
+                    if task is None:
+                        raise CommonError("a worker process could not start; see above") from None
+                    deaths[task] += 1
+                    if deaths[task] < DEATHS_OF_A_SHARD:
+                        waiting.append(task)
+                    else:
+                        yield task, CommonError(f"{deaths[task]} worker processes died of it; out of memory?")
+                    if waiting:
+                        start(number)
+                    continue
+                if task is not None:
+                    yield task, result
+                if waiting:
+                    busy[pipe] = waiting.popleft()
+                    with contextlib.suppress(BrokenPipeError):  # it has died idle, as the next wait will tell
+                        pipe.send(busy[pipe])
+    finally:
+        for _, process in pool.values():
+            process.kill()  # nothing is lost: files appear whole or not at all
+            process.join()
+
+
+def _serve(work: Work, pipe: Connection, number: int, gpus_per_worker: float) -> None:
+    """A worker process: one shard after the other, and never longer than the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for that process, which ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if gpus_per_worker:  # its own, before anything loads CUDA
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        gpus = visible.split(",") if visible else [str(gpu) for gpu in range(1024)]
+        first = int(number * gpus_per_worker)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[first : first + max(1, int(gpus_per_worker))])
+    pipe.send(None)
+    while True:
+        pipe.send(_attempt(work, pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _attempt(work: Work, task: Task) -> dict | Exception:
     try:
         return work(*task)
-    except (CommonError, OSError, ValueError, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
-        return error if isinstance(error, CommonError) else CommonError(f"{type(error).__name__}: {error}")
-
-
-def _start_worker(numbers: multiprocessing.SimpleQueue, gpus_per_worker: float) -> None:
-    """Give each worker its own GPUs, before anything loads CUDA."""
-    if gpus_per_worker:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        gpus = visible.split(",") if visible else [str(number) for number in range(1024)]
-        first = int(numbers.get() * gpus_per_worker)
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[first : first + max(1, int(gpus_per_worker))])
+    except CommonError as error:
+        return CommonError(str(error))  # any subclass finds its way between processes like this
+    except Exception as error:  # noqa: BLE001 - whatever it is: the shard is named, the others go on
+        print(f"{task[0]}:", traceback.format_exc(), file=sys.stderr)
+        return CommonError(f"{type(error).__name__}: {error}")
 
 
 def _on_ray(
     work: Work, tasks: list[Task], workers: int, gpus_per_worker: float
 ) -> Iterator[tuple[Task, dict | Exception]]:
-    """The same on a cluster with a shared file system. Ray places the workers and restarts those it loses."""
-    import ray
+    """The same on a cluster with a shared file system, where Ray places the workers."""
+    try:
+        import ray
+    except ImportError:
+        raise CommonError("--engine ray needs Ray: pip install -e '.[ray]'") from None
 
     root = str(Path(__file__).resolve().parent.parent)
     ray.init(ignore_reinit_error=True, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
 
-    @ray.remote(num_gpus=gpus_per_worker, max_restarts=3, max_task_retries=3)
+    @ray.remote(num_gpus=gpus_per_worker)
     class Worker:
+        def start(self) -> None:
+            """Done when the cluster has found a place for this worker; shards are for those that have one."""
+
         def attempt(self, task: Task) -> dict | Exception:
             return _attempt(work, task)
 
-    waiting = list(reversed(tasks))
-    idle = [Worker.remote() for _ in range(min(workers, len(tasks)))]
+    waiting, deaths, left = deque(tasks), Counter(), len(tasks)
     running = {}
-    while waiting or running:
-        while waiting and idle:
-            worker, task = idle.pop(), waiting.pop()
-            running[worker.attempt.remote(task)] = worker, task
-        finished, _ = ray.wait(list(running))
-        for reference in finished:
-            worker, task = running.pop(reference)
-            try:
-                result = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                result = CommonError(f"lost on the cluster: {error}")
-                worker = Worker.remote()
-            idle.append(worker)
+
+    def start() -> None:
+        worker = Worker.remote()
+        running[worker.start.remote()] = worker, None
+
+    for _ in range(min(workers, len(tasks))):
+        start()
+    while left:
+        (reference,), _ = ray.wait(list(running))
+        worker, task = running.pop(reference)
+        try:
+            result = ray.get(reference)
+        except ray.exceptions.RayError as error:  # the worker or its node is gone
+            deaths[task] += 1
+            result = CommonError(f"{deaths[task]} workers on the cluster died of it: {error}")
+            if deaths[task] < DEATHS_OF_A_SHARD:
+                waiting.extend([task] if task else [])
+                task = None
+            elif task is None:
+                raise CommonError(f"workers on the cluster cannot start: {error}") from None
+            if waiting:
+                start()
+        else:
+            if waiting:
+                following = waiting.popleft()
+                running[worker.attempt.remote(following)] = worker, following
+        del worker  # one without work gives up its place
+        if task is not None:
+            left -= 1
             yield task, result

@@ -9,6 +9,7 @@ The output appears whole when the block ends well, with `<output>.manifest.json`
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -59,8 +60,11 @@ class Step:
         self._writer = RowWriter(output, allow_nan)
         real = self._writer.path
         self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
-        for file in (file for path in inputs for file in input_files(path)):
-            if file.resolve() == real:
+        # Listed once: a glob must not find the output later.
+        self._files = [input_files(path) for path in inputs]
+        self._first_rows: list[tuple[int, Path]] = []  # of each file of the first input that was begun
+        for file in (file for files in self._files for file in files):
+            if Path(os.path.realpath(file)) == real:
                 raise BadInput(f"{file}: is both input and output; choose another output")
 
     def __enter__(self) -> "Step":
@@ -83,25 +87,32 @@ class Step:
 
     def scan(self) -> Iterator[tuple[int, dict | BadRow]]:
         """(index, row) of the first input, bad rows included."""
-        for index, row in enumerate(scan_rows(self.inputs[0], self._split, self._allow_nan)):
-            self.counts["in"] += 1
-            yield index, row
+        index = 0
+        for file in self._files[0]:
+            self._first_rows.append((index, file))
+            for row in scan_rows(file, self._split, self._allow_nan):
+                self.counts["in"] += 1
+                yield index, row
+                index += 1
         if not self.counts["in"]:
             raise BadInput(f"{self.inputs[0]}: has no rows")
 
     def total(self) -> int | None:
         """How many rows there are, for a progress bar that somebody watches."""
-        return count_rows(self.inputs[0], self._split) if sys.stderr.isatty() else None
+        return sum(count_rows(file, self._split) for file in self._files[0]) if sys.stderr.isatty() else None
 
     def bad_row(self, index: int, why: BadRow | BadValue, row: Any) -> tuple[int, str, Any]:
         """Stop, or the arguments for `reject`: what `--on_bad_row` says."""
         problem = why.problem if isinstance(why, BadRow) else why.reason
         if getattr(self.args, "on_bad_row", "stop") == "stop":
-            path, at, line = (
-                (why.path, why.index, why.line) if isinstance(why, BadRow) else (self.inputs[0], index, None)
-            )
+            path, at, line = (why.path, why.index, why.line) if isinstance(why, BadRow) else (*self._place(index), None)
             raise BadRow(str(path), at, f"{problem} (--on_bad_row skip sets it aside)", line=line)
         return index, f"bad row: {problem}", row.raw if isinstance(row, BadRow) else row
+
+    def _place(self, index: int) -> tuple[str | Path, int]:
+        """The file of a row of the first input, and its number there."""
+        first, file = next((begun for begun in reversed(self._first_rows) if begun[0] <= index), (0, self.inputs[0]))
+        return file, index - first
 
     def write(self, *rows: dict) -> None:
         """The output of one input row: one row, several, or none."""
@@ -119,9 +130,13 @@ class Step:
         whole = kind is None and balanced
         # The rejected file first: when the output is there, everything that belongs to it is.
         rejected = whole and self._rejected.count > 0
-        self._rejected.close(keep=rejected)
-        if whole and not rejected:
-            self._rejected.path.unlink(missing_ok=True)  # of an earlier run
+        try:
+            self._rejected.close(keep=rejected)
+            if whole and not rejected:
+                self._rejected.path.unlink(missing_ok=True)  # of an earlier run
+        except BaseException:
+            self._writer.close(keep=False)
+            raise
         self._writer.close(keep=whole)
         if kind is None and not balanced:
             raise CommonError(f"{self.output}: the rows do not add up, nothing is written: {dict(self.counts)}")
@@ -135,7 +150,7 @@ class Step:
             self.output,
             **manifest.about_this_process(),
             **self.facts,
-            inputs=manifest.hash_inputs(self.inputs),
+            inputs=manifest.hash_inputs([file for files in self._files for file in files]),
             outputs={str(path): manifest.hash_file(path) for path in outputs},
             counts=dict(self.counts),
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
@@ -154,14 +169,8 @@ class Step:
 
 
 def _plain_arguments(args: argparse.Namespace) -> dict:
-    words = {
-        name: value for name, value in vars(args).items() if isinstance(value, (str, int, float, list, type(None)))
-    }
-    return {
-        name: manifest.redact(value) if isinstance(value, str) else value
-        for name, value in words.items()
-        if not name.endswith(("key", "token")) or name.endswith("_key") and name != "api_key"
-    }
+    kinds = (str, int, float, list, dict, type(None))
+    return {name: value for name, value in vars(args).items() if isinstance(value, kinds)}
 
 
 def progress(items: Any = None, **options: Any) -> tqdm:

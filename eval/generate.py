@@ -17,8 +17,10 @@ from common.step import BadValue, Step, add_step_arguments, need, run_main
 
 
 def question_of(row: dict, prompt_key: str, input_key: str | None) -> str | list[dict]:
-    question = need(row, prompt_key, (str, list))
-    more = look_up(row, input_key) if input_key else None
+    if not input_key:
+        return need(row, prompt_key, (str, list))
+    need(row, input_key.split(".")[0], object)
+    question, more = need(row, prompt_key), look_up(row, input_key)
     return f"{question}\n{more}" if more else question
 
 
@@ -44,6 +46,8 @@ def request_maker(args: argparse.Namespace) -> Callable[[dict], Request]:
         if isinstance(question, list):
             if args.api == "completions" or not all(isinstance(turn, dict) for turn in question):
                 raise BadValue(f"{args.prompt_key!r} is a list, but not of messages for a chat")
+            if template:
+                raise BadValue(f"{args.prompt_key!r} is a conversation; --prompt_template is for a text")
             return Request(messages=system + question)
         text = fill(template, prompt=question) if template else question
         if args.api == "completions":

@@ -19,8 +19,8 @@ def load_prompt(method: str, name: str, lang: str = "en", path: str | None = Non
     except FileNotFoundError:
         known = sorted(other.name for other in (FOLDER / method).glob(f"{name}.*.txt"))
         raise BadInput(f"{file}: no such prompt; there is {', '.join(known) or 'none of that name'}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: a prompt must be UTF-8 text: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file}: a prompt must be a file of UTF-8 text: {error}") from None
 
 
 def fill(template: str, /, **values: str) -> str:

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
-from common.errors import BadInput
-from common.rows import read_rows, write_rows
+from common.errors import BadInput, BadRow
+from common.rows import RowWriter, read_rows, write_rows
 
 
 def double(source: str, target: str) -> dict[str, int]:
@@ -27,6 +28,15 @@ def double_or_always_die(source: str, target: str) -> dict[str, int]:
     return double(source, target)
 
 
+def double_or_lose_the_node(source: str, target: str) -> dict[str, int]:
+    mark = Path(f"{target}.died")
+    if "2" in Path(source).name and not mark.exists():
+        mark.touch()
+        os.kill(os.getppid(), signal.SIGKILL)  # the raylet, which is the node
+        threading.Event().wait()
+    return double(source, target)
+
+
 def double_or_fail(source: str, target: str) -> dict[str, int]:
     if "2" in Path(source).name:
         raise BadInput(f"{source}: not good")
@@ -36,3 +46,24 @@ def double_or_fail(source: str, target: str) -> dict[str, int]:
 def visible_gpus(source: str, target: str) -> dict[str, int]:
     write_rows(target, [{"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}])
     return {"rows": 1}
+
+
+def double_or_break(source: str, target: str) -> dict[str, int]:
+    """Part 1 holds a bad row, part 2 meets a bug."""
+    if "1" in Path(source).name:
+        raise BadRow(source, 7, "is none", line=9)
+    assert "2" not in Path(source).name, "a bug"
+    return double(source, target)
+
+
+def double_and_hang_once(source: str, target: str) -> dict[str, int]:
+    """The first time, half a file is written and never the rest."""
+    mark = Path(f"{target}.hung")
+    if mark.exists():
+        return double(source, target)
+    with RowWriter(target) as writer:
+        writer.write({"half": 1})
+        mark.touch()
+        print("hangs", flush=True)
+        threading.Event().wait()
+    return {}

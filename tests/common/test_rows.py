@@ -1,5 +1,7 @@
 """Rows come back as they went in, from every format, in bounded memory, whole or not at all."""
 
+import contextlib
+import errno
 import gzip
 import json
 import os
@@ -71,17 +73,35 @@ def test_many_rows_and_a_megabyte_value(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", TABLE_FORMATS)
-def test_a_column_may_change_its_type_between_batches(tmp_path, ending):
-    rows = [{"a": None, "n": 1} for _ in range(BATCH_ROWS)] + [{"a": "text", "n": 0.5, "late": [1]}]
+@quick
+@given(first=st.integers(0, 3), rows=table_rows)
+def test_a_column_may_change_its_type_between_batches(tmp_path, monkeypatch, ending, first, rows):
+    monkeypatch.setattr("common.rows.BATCH_ROWS", 2)
+    plain = [{"a": None, "n": 1, "list": [], "more": None} for _ in range(2 * first)]
+    rows = plain + [{"a": "text", "n": 0.5, "list": ["x"], "more": {"k": row["number"]}, "late": row} for row in rows]
     write_rows(tmp_path / f"rows{ending}", rows)
-    back = list(read_rows(tmp_path / f"rows{ending}"))
-    assert back[0] == {"a": None, "n": 1.0, "late": None} and back[-1] == rows[-1]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    assert list(read_rows(tmp_path / f"rows{ending}")) == [{key: row.get(key) for key in columns} for row in rows]
 
 
-@pytest.mark.parametrize("rows", [[{"a": 1}, {"a": "x"}], [{"a": "\ud800"}], [{"a": 2**70}]])
-def test_what_a_table_cannot_hold_is_named(tmp_path, rows):
-    with pytest.raises(CommonError, match="column 'a'"):
-        write_rows(tmp_path / "rows.parquet", rows)
+COLUMNS = {
+    "two types": [{"a": 1}, {"a": "x"}],
+    "two types in two batches": [{"a": 1}] * BATCH_ROWS + [{"a": "x"}],
+    "a truth value and a number": [{"a": True}] * BATCH_ROWS + [{"a": 1}],
+    "a whole number that a float would round": [{"a": 2**60 + 1}] * BATCH_ROWS + [{"a": 0.5}],
+    "a number of 70 bits": [{"a": 2**70}],
+    "a lone surrogate": [{"a": "\ud800"}],
+    "a lone surrogate as key": [{"a\ud800": 1}],
+    "rows without keys": [{}, {}],
+    "a batch of rows without keys": [{"a": 1}] * BATCH_ROWS + [{}] * BATCH_ROWS,
+}
+
+
+@pytest.mark.parametrize("ending", TABLE_FORMATS)
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_a_table_cannot_hold_is_named_and_not_changed(tmp_path, name, ending):
+    with pytest.raises(CommonError, match="rows: (row [0-9]+ )?cannot be written".replace("rows", f"rows{ending}")):
+        write_rows(tmp_path / f"rows{ending}", COLUMNS[name])
     assert not os.listdir(tmp_path)
 
 
@@ -196,23 +216,168 @@ def test_killed_while_writing_the_old_file_stands_and_a_rerun_works(tmp_path, en
     assert list(read_rows(path)) == [{"n": 5}] and os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("layout", ["jsonl", "json"])
-def test_a_large_file_is_read_in_bounded_memory(tmp_path, layout):
-    line = json.dumps({"text": "a line of ordinary text, " * 40})
-    with open(tmp_path / f"big.{layout}", "w", encoding="utf-8") as file:
-        file.write("[" if layout == "json" else "")
-        file.write((",\n" if layout == "json" else "\n").join([line] * 150_000))
-        file.write("]" if layout == "json" else "\n")
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    """The same 200 MB of rows in each layout that a reader must not hold at once."""
+    folder = tmp_path_factory.mktemp("big")
+    texts = [f"{number} " + "a line of ordinary text, " * 40 for number in range(1000)]
+    lines = [json.dumps({"n": number, "text": text}) for number, text in enumerate(texts)]
+    for name, before, between, after in [("lines.jsonl", "", "\n", "\n"), ("one_line.json", "[", ",", "]")]:
+        with open(folder / name, "w", encoding="utf-8") as file:
+            file.write(before + between.join(between.join(lines) for _ in range(200)) + after)
+    batch = pa.table({"n": range(1000), "text": texts})
+    many = pa.concat_tables([batch] * 200)
+    # One group of rows, as pandas writes it, and without the dictionary that would make it tiny.
+    pq.write_table(many, folder / "one_group.parquet", use_dictionary=False, compression="none")
+    with pa.ipc.new_stream(folder / "batches.arrow", batch.schema) as stream:
+        stream.write_table(many)
+    return folder
+
+
+def grown(code: str) -> tuple[str, int]:
+    """What a process prints, and by how many MB its memory grew at most over what the imports took."""
     code = f"""
-        import resource
-        from common.rows import read_rows
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        count = sum(1 for _ in read_rows({str(tmp_path / f"big.{layout}")!r}))
-        print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+import resource
+from common.rows import read_rows, write_rows
+from common.errors import CommonError
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+{textwrap.dedent(code)}
+print((peak() - before) // 1024)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said, _, megabytes = run.stdout.strip().rpartition("\n")
+    return said, int(megabytes)
+
+
+@pytest.mark.parametrize("name", ["lines.jsonl", "one_line.json", "one_group.parquet", "batches.arrow"])
+def test_200_megabytes_are_read_in_less_than_80(big, name):
+    assert (big / name).stat().st_size > 190e6
+    said, megabytes = grown(f"print(sum(1 for _ in read_rows({str(big / name)!r})))")
+    assert said == "200000" and megabytes < 80
+
+
+def test_200_megabytes_are_written_as_a_table_in_less_than_80(big, tmp_path):
+    rows, out = f"read_rows({str(big / 'lines.jsonl')!r})", str(tmp_path / "out.parquet")
+    said, megabytes = grown(f"print(write_rows({out!r}, {rows}))")
+    assert said == "200000" and megabytes < 80
+
+
+def test_an_array_broken_at_its_start_is_not_read_to_its_end(big, tmp_path):
+    text = (big / "one_line.json").read_text(encoding="utf-8")
+    (tmp_path / "broken.json").write_text(text[:5000] + '"' + text[5000:], encoding="utf-8")
+    path = str(tmp_path / "broken.json")
+    said, megabytes = grown(f"""
+        try:
+            list(read_rows({path!r}))
+        except CommonError as error:
+            print(error)
+    """)
+    assert "broken.json, line 1 (row 4): not JSON" in said and megabytes < 80
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_run_killed_while_it_swaps_two_folders_loses_neither_nor_what_is_not_its_own(tmp_path, whole):
+    write_rows(tmp_path / "out", [{"n": 1}])
+    write_rows(tmp_path / "mine", [{"mine": 1}])
+    os.rename(tmp_path / "mine", tmp_path / "out.old")
+    os.rename(tmp_path / "out", tmp_path / "out.old.part")
+    with (
+        pytest.raises(ZeroDivisionError) if not whole else contextlib.nullcontext(),
+        RowWriter(tmp_path / "out") as file,
+    ):
+        file.write({"n": 2 / whole})
+    assert list(read_rows(tmp_path / "out")) == [{"n": 2 if whole else 1}]
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.old"]
+    assert list(read_rows(tmp_path / "out.old")) == [{"mine": 1}]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EIO])
+@pytest.mark.parametrize("ending", TEXT_FORMATS + TABLE_FORMATS)
+def test_a_disk_that_fails_at_the_last_moment_leaves_the_old_file(tmp_path, monkeypatch, ending, code):
+    path = tmp_path / f"out{ending}"
+    write_rows(path, [{"n": 1}])
+
+    def fail(_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(CommonError, match="free some space" if code == errno.ENOSPC else "nothing was changed"):
+        write_rows(path, [{"n": 2}])
+    assert list(read_rows(path)) == [{"n": 1}] and os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", TEXT_FORMATS + TABLE_FORMATS)
+def test_a_full_disk_leaves_the_old_file(tmp_path, ending):
+    path = tmp_path / f"out{ending}"
+    write_rows(path, [{"text": "old"}])
+    code = f"""
+        import random, resource
+        from common.rows import write_rows
+        from common.step import run_main
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        run_main(lambda: write_rows({str(path)!r}, ({{"text": random.randbytes(999).hex()}} for _ in range(3000))))
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    count, grown = map(int, run.stdout.split())
-    assert count == 150_000 and grown < 40_000  # KB, of a file of 150 MB
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert run.returncode == 1 and run.stderr.count("\n") == 1 and f"{path}: cannot be written" in run.stderr
+    assert list(read_rows(path)) == [{"text": "old"}] and os.listdir(tmp_path) == [path.name]
+
+
+def test_outputs_that_would_swallow_folders_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for path in ("", ".", "..", "/", tmp_path):
+        with pytest.raises(BadInput, match="holds the folder you are in"):
+            write_rows(path, [{"n": 1}])
+    (tmp_path / "results").mkdir()
+    write_rows(tmp_path / "results", [{"n": 1}])  # an empty one is a place that was made for it
+    assert list(read_rows(tmp_path / "results")) == [{"n": 1}]
+
+
+def test_a_glob_does_not_mean_what_steps_leave_beside_their_outputs(tmp_path):
+    write_rows(tmp_path / "a.json", [{"n": 1}])
+    for name in ("a.json.manifest.json", "a.json.done.json", "b.json.lock", "b.json.part"):
+        (tmp_path / name).write_text('{"not": "a row"}')
+    assert list(read_rows(tmp_path / "*")) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("state", ["{", "{}", "[]"])
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+def test_a_dataset_folder_with_a_broken_state(tmp_path, name, state):
+    (tmp_path / name).write_text(state)
+    with pytest.raises(BadInput, match=f"{tmp_path.name}.*(state.json|dataset_dict.json)"):
+        list(read_rows(tmp_path))
+
+
+def test_a_dataset_folder_without_its_file(tmp_path):
+    write_rows(tmp_path / "data", [{"n": 1}])
+    (tmp_path / "data" / "data-00000-of-00001.arrow").unlink()
+    with pytest.raises(BadInput, match="data: cannot be read: .*data-00000-of-00001.arrow"):
+        list(read_rows(tmp_path / "data"))
+
+
+def test_splits_are_of_dataset_folders(tmp_path):
+    write_rows(tmp_path / "a.jsonl", [{"n": 1}])
+    write_rows(tmp_path / "folder", [{"n": 1}])
+    assert list(read_rows(tmp_path / "folder", split="train")) == [{"n": 1}]
+    for name in ("a.jsonl", "folder"):
+        with pytest.raises(BadInput, match="has no splits|is one split, 'train', not 'test'"):
+            list(read_rows(tmp_path / name, split="test"))
+
+
+def test_lines_in_a_json_file_and_a_dataset_in_a_folder_with_an_ending(tmp_path):
+    (tmp_path / "lines.json").write_text('\ufeff\n{"n": 1}\n{"n": "05"}', encoding="utf-8")
+    assert list(read_rows(tmp_path / "lines.json")) == [{"n": 1}, {"n": "05"}]
+    datasets.Dataset.from_list([{"n": 1}]).save_to_disk(str(tmp_path / "folder.arrow"))
+    assert list(read_rows(tmp_path / "folder.arrow")) == [{"n": 1}] and count_rows(tmp_path / "folder.arrow") == 1
+
+
+@pytest.mark.parametrize("name", ["bad.parquet", "bad.jsonl.gz", "bad.arrow", "bad.json", "bad.jsonl.zst"])
+def test_counting_for_the_bar_names_a_broken_file_as_reading_does(tmp_path, name):
+    (tmp_path / name).write_bytes(b"[broken")
+    for use in (count_rows, read_rows):
+        with pytest.raises(BadInput, match=name):
+            list(use(tmp_path / name))
 
 
 def test_gzip_written_by_others_is_read(tmp_path):

@@ -1,8 +1,10 @@
 """Shards: done once, refused when something changed, finished in spite of workers that die."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -56,10 +58,33 @@ def test_a_worker_that_dies_is_replaced(tasks):
     assert results(tasks) == EXPECTED
 
 
-def test_a_shard_that_kills_every_worker_is_given_up(tasks):
-    with pytest.raises(CommonError, match="part2.*died again and again"):
+def test_a_shard_that_kills_every_worker_is_given_up_and_the_others_are_done(tasks):
+    tasks.insert(0, tasks.pop(2))  # at once, before any other is done
+    with pytest.raises(CommonError, match="1 of 5 shards failed.*part2.*3 worker processes died of it"):
         run_shards(shard_work.double_or_always_die, tasks, {}, workers=2)
+    assert [Path(target).exists() for _, target in tasks] == [False, True, True, True, True]
     assert run_shards(shard_work.double, tasks, {}, workers=2) == {"rows": 15}
+    assert results(sorted(tasks)) == EXPECTED
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whatever_a_shard_fails_with_is_named_and_the_others_are_done(tasks, workers, capfd):
+    with pytest.raises(CommonError, match="2 of 5 shards failed"):
+        run_shards(shard_work.double_or_break, tasks, {}, workers)
+    said = capfd.readouterr().err
+    assert "part1.jsonl, line 9 (row 7): is none" in said and "part2.jsonl: AssertionError: a bug" in said
+    assert [Path(target).exists() for _, target in tasks] == [True, False, False, True, True]
+
+
+def test_workers_that_cannot_start_end_the_run(tasks, tmp_path, monkeypatch):
+    (tmp_path / "gone_by_then.py").write_text("def work(source, target): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    import gone_by_then
+
+    (tmp_path / "gone_by_then.py").unlink()
+    shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+    with pytest.raises(CommonError, match="could not start"):
+        run_shards(gone_by_then.work, tasks, {}, workers=2)
 
 
 def test_each_worker_has_its_own_gpus(tasks, monkeypatch):
@@ -91,23 +116,54 @@ def test_killed_and_run_again_the_shards_are_the_same(tasks, tmp_path):
     assert results(tasks) == EXPECTED
 
 
+def test_workers_end_with_a_killed_parent_and_the_same_command_goes_on(tasks):
+    code = f"""
+        from common.shards import run_shards
+        from tests.common import shard_work
+        if __name__ == "__main__":
+            run_shards(shard_work.double_and_hang_once, {tasks!r}, {{}}, workers=2)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout.readline() + parent.stdout.readline() == b"hangs\n" * 2
+        parent.kill()
+        # Ends when the last that could still write has ended: the workers, too.
+        assert parent.stdout.read() == b""
+    assert not any(Path(target).exists() for _, target in tasks)
+    for _, target in tasks:
+        Path(f"{target}.hung").touch()
+    run_shards(shard_work.double_and_hang_once, tasks, {}, workers=2)
+    assert results(tasks) == EXPECTED
+    folder = Path(tasks[0][1]).parent
+    assert not [path.name for path in folder.iterdir() if path.name.endswith((".part", ".lock"))]
+    again = [(source, f"{target}.again.jsonl") for source, target in tasks]
+    run_shards(shard_work.double, again, {})
+    assert [Path(target).read_bytes() for _, target in tasks] == [Path(target).read_bytes() for _, target in again]
+
+
 @pytest.mark.peers
-def test_the_same_on_a_ray_cluster_of_two_nodes_that_loses_one(tasks, monkeypatch):
+def test_the_same_on_a_ray_cluster_that_is_too_small_and_loses_a_node(tasks, monkeypatch):
     import ray
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    lost = cluster.add_node(num_cpus=1)
+    for _ in range(2):
+        cluster.add_node(num_cpus=1, num_gpus=1)
+    on_ray = {"workers": 4, "gpus_per_worker": 1, "engine": "ray"}  # there is room for two
+
+    def apart(name):
+        return [(source, f"{target}.{name}.jsonl") for source, target in tasks]
+
     try:
-        ray.init(address=cluster.address)
-        run = run_shards(shard_work.double_or_die_once, tasks, {}, workers=2, engine="ray")
-        assert run == {"rows": 15} and results(tasks) == EXPECTED
-        cluster.remove_node(lost)
-        with pytest.raises(CommonError, match="part2.jsonl: not good"):
-            others = [(source, target.replace("out", "out2")) for source, target in tasks]
-            run_shards(shard_work.double_or_fail, others, {}, workers=1, engine="ray")
-        assert run_shards(shard_work.double, others, {}, workers=1, engine="ray") == {"rows": 15}
+        ray.init(address=cluster.address, log_to_driver=False)
+        assert run_shards(shard_work.double_or_die_once, tasks, {}, **on_ray) == {"rows": 15}
+        assert results(tasks) == EXPECTED
+        with pytest.raises(CommonError, match="1 of 5 shards failed.*part2.*3 workers on the cluster died of it"):
+            run_shards(shard_work.double_or_always_die, apart("dead"), {}, **on_ray)
+        with pytest.raises(CommonError, match="2 of 5 shards failed"):
+            run_shards(shard_work.double_or_break, apart("bug"), {}, **on_ray)
+        assert run_shards(shard_work.double_or_lose_the_node, apart("lost"), {}, **on_ray) == {"rows": 15}
+        assert results(apart("lost")) == EXPECTED and len([node for node in ray.nodes() if node["Alive"]]) == 2
     finally:
         ray.shutdown()
         cluster.shutdown()

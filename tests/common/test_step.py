@@ -83,6 +83,39 @@ def test_stopped_by_sigterm_it_says_so_and_leaves_the_old_output(data, tmp_path)
     assert list(read_rows(tmp_path / "out.jsonl")) == [{"old": 1}]
 
 
+@pytest.mark.parametrize("errors", [["out.jsonl.rejected.jsonl"], ["out.jsonl"]])
+def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_path, monkeypatch, errors):
+    from common import rows
+
+    replace = rows.replace_synced
+
+    def fail(part, path):
+        if path.name in errors:
+            raise OSError(28, "No space left on device")
+        replace(part, path)
+
+    write_rows(tmp_path / "out.jsonl", [{"old": 1}])
+    monkeypatch.setattr(rows, "replace_synced", fail)
+    with pytest.raises(CommonError, match=f"{errors[0]}: cannot be written.*free some space"):
+        with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+            double(step)
+    assert list(read_rows(tmp_path / "out.jsonl")) == [{"old": 1}]
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".part", ".lock"))]
+    monkeypatch.undo()
+    with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+        double(step)
+    assert len(list(read_rows(tmp_path / "out.jsonl"))) == 8
+
+
+def test_counts_for_the_bar_where_somebody_watches(data, tmp_path, monkeypatch):
+    write_rows(tmp_path / "in2.jsonl", [{"n": 0}])
+    with Step(argparse.Namespace(), [tmp_path / "in*.jsonl"], tmp_path / "out.jsonl") as step:
+        assert step.total() is None
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert step.total() == 11
+        double(step)
+
+
 def test_need_says_what_is_there_instead():
     assert need({"a": "x"}, "a") == "x"
     with pytest.raises(Exception, match="no key 'b'; the row has 'a'"):
@@ -99,9 +132,20 @@ def output(data, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-abcdefgh12345678")
     secrets = ["--api_key", "hunter2secret", "--base_url", "http://me:hunter2secret@host/v1"]
     secrets += ["--extra_body", '{"api_key": "hunter2secret"}', "--note", "sk-abcdefgh12345678"]
+    secrets += ["--hf_token=hunter2secret", "--header", "Authorization: Bearer hunter2secret", "--prompt_key", "text"]
+    secrets += ["--other", "https://host/v1?key=hunter2secret&n=1", "--OPENAI_API_KEY", "hunter2secret"]
     monkeypatch.setattr(sys, "argv", ["step.py", "--data_path", "in.jsonl", *secrets])
     args = argparse.Namespace(
-        data_path=str(data), key_name="ifd", api_key="hunter2secret", note="sk-abcdefgh12345678", rate=0.5
+        data_path=str(data),
+        key_name="ifd",
+        api_key="hunter2secret",
+        note="sk-abcdefgh12345678",
+        rate=0.5,
+        openai_api_key="hunter2secret",
+        base_url=["http://me:hunter2secret@host/v1"],
+        prompt_key="text",
+        max_tokens=5,
+        extra_body={"token": "hunter2secret", "inner": [{"secret": "hunter2secret"}]},
     )
     with Step(args, [data], tmp_path / "out.jsonl") as step:
         double(step)
@@ -120,6 +164,17 @@ def test_the_manifest_says_what_was_run_on_what(output, data):
 def test_no_secret_reaches_the_manifest(output):
     text = manifest.path_of(output).read_text()
     assert "hunter2" not in text and "sk-abc" not in text and "http://***@host/v1" in text
+    facts = manifest.read(output)
+    assert facts["arguments"]["prompt_key"] == "text" and facts["arguments"]["max_tokens"] == 5
+    assert "?key=***&n=1" in text and ["--prompt_key", "text"] == facts["command"][-6:-4]
+
+
+def test_files_keep_their_hashes_whatever_their_names(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_rows("my_token", [{"n": 0}])
+    with Step(argparse.Namespace(), ["my_token"], "secret") as step:
+        double(step)
+    assert manifest.verify("secret") == []
 
 
 def test_verify_and_diff_as_commands(output, data, tmp_path):
@@ -155,8 +210,19 @@ def test_a_value_with_braces_is_not_filled_again():
         fill("{a}", a="", d="")
 
 
-def test_manifest_of_broken_json_is_named(tmp_path):
-    (tmp_path / "x.manifest.json").write_text("{")
-    with pytest.raises(BadInput, match="not a manifest"):
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff", b""])
+def test_what_is_no_manifest_is_named(tmp_path, content):
+    (tmp_path / "x.manifest.json").write_bytes(content)
+    with pytest.raises(BadInput, match="x.manifest.json: not a manifest"):
         manifest.read(tmp_path / "x.manifest.json")
+
+
+def test_verify_says_what_is_gone_or_changed(output, data):
+    assert manifest.verify(output) == []
+    write_rows(output, [{"n": 1}])
+    data.unlink()
+    assert manifest.verify(output) == [f"{data}: is gone", f"{output}: changed since the run"]
+
+
+def test_this_process_can_be_told():
     assert json.loads(json.dumps(manifest.about_this_process()))
