@@ -1,6 +1,6 @@
 """Greedy facility location: ours against the naive greedy, the paper's size, and growth without the n x n matrix.
 
-python tests/bench/bench_facility_location.py [--sizes 10400 20000] [--device cpu]
+python -m tests.bench.bench_facility_location [--sizes 10400 20000] [--device cpu]
 """
 
 import argparse

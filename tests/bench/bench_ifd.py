@@ -1,7 +1,7 @@
 """IFD scores a second: ours against the released way (batch 1, two runs a row, full logits), same rows, same run.
 
-    python tests/bench/bench_ifd.py                         # GPT-2-small shape with random weights, fp32 and bf16
-    python tests/bench/bench_ifd.py --rows 52000 --oracle_rows 300 --device cuda   # on a GPU: the whole of Alpaca
+    python -m tests.bench.bench_ifd                         # GPT-2-small shape with random weights, fp32 and bf16
+    python -m tests.bench.bench_ifd --rows 52000 --oracle_rows 300 --device cuda   # on a GPU: the whole of Alpaca
 
 Rows of random words with Alpaca's lengths (prompt about 20 tokens, answer log-normal around 45); the oracle does
 --oracle_rows of them and is taken per row. Also prints the share of the device's matrix rate, measured beside it.

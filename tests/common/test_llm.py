@@ -153,7 +153,7 @@ def test_a_hanging_request_is_given_up_and_asked_again(ask):
         return echo(body, number)
 
     with scripted_server(hang_once) as server:
-        rows = ask(["q"], server.url, "--request_timeout", "0.2")
+        rows = ask(["q"], server.url, "--request_timeout", "1.5")
     assert len(rows) == 1 and ask.manifest()["llm"]["errors"] == {"APITimeoutError": 1}
 
 
