@@ -26,7 +26,7 @@ from common.step import BadValue, Step, add_step_arguments, run_main
 from superfiltering.conversation import Text, alpaca_prompt, as_messages, chat_text, checked, plain_text
 
 ROWS_A_PART = 2048
-BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # enough to keep the matrix units busy; more only takes memory
+BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # enough to keep the matrix units busy; more only takes memory
 
 
 def score_part(settings: argparse.Namespace, source: str, target: str) -> dict[str, int]:
@@ -131,7 +131,7 @@ def parse_args() -> argparse.Namespace:
     group = parser.add_argument_group("speed")
     group.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
     group.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="of the matrix products (cpu fp32, cuda bf16)")
-    group.add_argument("--batch_tokens", type=int, help="tokens in a batch (default: 2048 on cpu, 32768 on cuda)")
+    group.add_argument("--batch_tokens", type=int, help="tokens in a batch (default: 512 on cpu, 32768 on cuda)")
     group.add_argument("--num_gpus", type=int, default=0, help="worker processes, each with a GPU of its own")
     group.add_argument("--num_workers", type=int, default=1, help="worker processes without a GPU (default: 1)")
     group.add_argument("--engine", choices=["processes", "ray"], default="processes", help="this machine or a cluster")

@@ -6,10 +6,12 @@
 A piece is one run through the model; the loss of a span is the mean cross-entropy of its tokens, each predicted from
 the tokens before it. What makes this fast: pieces of like length go together, so padding is rare (padding stands at
 the right, where causal attention never looks, so no mask is needed and the fused attention kernel is used); logits
-are computed for span tokens only, tile by tile, and never kept; the device is waited for once, at the end.
+are computed for span tokens only, tile by tile, and never kept; on a GPU the device is waited for once, at the end;
+on a CPU every core has batches of its own, and weights are laid out for it once.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -21,10 +23,11 @@ from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from common.errors import BadInput, CommonError
+from superfiltering.packed_linear import PackedLinear, can_pack, pack_linears
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# A tile of logits should stay in a CPU's last-level cache; on a GPU it should be large enough to keep it busy.
-CPU_TILE_TOKENS, CPU_TILE_WORDS = 1024, 4096
+# A tile of logits should stay in a CPU's cache; on a GPU it should be large enough to keep it busy.
+CPU_TILE_WORDS = 4096
 GPU_TILE_LOGITS = 1 << 28
 PROBE_LENGTH = 8
 PROBE_TOLERANCE = {"fp32": 1e-3, "bf16": 0.5, "fp16": 0.1}
@@ -42,6 +45,7 @@ class Scorer(NamedTuple):
     dtype: torch.dtype
     head: torch.Tensor  # vocabulary x width
     head_bias: torch.Tensor | None
+    tiles: list[PackedLinear] | None  # of the head, on a CPU that can
     bend: Callable[[torch.Tensor], torch.Tensor] | None  # what some families do to their logits
 
 
@@ -61,44 +65,70 @@ def load_scorer(
 
 
 def prepare_scorer(model: Any, tokenizer: Any, device: str = "cpu", dtype: str = "fp32") -> Scorer:
-    """bf16 and fp16 are for the matrix products; the residual stream, norms and losses stay in fp32."""
+    """Takes the model over. bf16 and fp16 are for its matrix products; residual stream, norms and losses are fp32."""
     kind = DTYPES[dtype]
     model = model.eval().to(device)
-    _fuse_gelu(model)
     head = model.get_output_embeddings()
     weight, bias, bend = head.weight.detach(), getattr(head, "bias", None), _logit_bend(model.config)
-    if kind is not torch.float32:
-        if bend is None:
-            # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
-            weight = weight - weight.mean(0)
+    if kind is not torch.float32 and bend is None:
+        # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
+        weight = weight - weight.mean(0)
+    weight = weight.to(kind)
+    tiles = None
+    if device == "cpu" and can_pack(kind):
+        pack_linears(model, kind, keep=head)
+        tiles = [PackedLinear(part, None, kind) for part in weight.split(CPU_TILE_WORDS)]
+    else:
+        _fuse_gelu(model)
         for module in model.modules():
             if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
                 module.to(kind)
     bias = None if bias is None else bias.detach().float()
-    scorer = Scorer(model, tokenizer, torch.device(device), kind, weight.to(kind), bias, bend)
+    scorer = Scorer(model, tokenizer, torch.device(device), kind, weight, bias, tiles, bend)
     _check_head(scorer, PROBE_TOLERANCE[dtype])
     return scorer
 
 
 def span_losses(scorer: Scorer, pieces: list[Piece], batch_tokens: int) -> list[list[float]]:
     """The mean loss of every span of every piece, in order; an empty span has none (NaN)."""
-    pending = list(length_sorted_batches([len(piece.ids) for piece in pieces], batch_tokens))[::-1]
-    losses, done = [], []
-    with torch.inference_mode():
-        while pending:
-            batch = pending.pop()
-            try:
-                losses.append(_batch_losses(scorer, [pieces[i] for i in batch]))
-                done += batch
-            except torch.cuda.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise CommonError(
-                        f"{len(pieces[batch[0]].ids):,} tokens do not fit on {scorer.device}: lower --max_length"
-                    ) from None
-                torch.cuda.empty_cache()
-                pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-        sums = torch.cat([torch.zeros(1, dtype=torch.float64), *(part.cpu().double() for part in losses)]).cumsum(0)
-    return _means(pieces, done, sums.numpy())
+    batches = list(length_sorted_batches([len(piece.ids) for piece in pieces], batch_tokens))
+    if scorer.device.type == "cpu":
+        losses = _on_cores(scorer, [[pieces[i] for i in batch] for batch in batches])
+    else:
+        batches, losses = _on_gpu(scorer, pieces, batches)
+    sums = torch.cat([torch.zeros(1, dtype=torch.float64), *(part.double() for part in losses)]).cumsum(0)
+    return _means(pieces, [index for batch in batches for index in batch], sums.numpy())
+
+
+def _on_cores(scorer: Scorer, batches: list[list[Piece]]) -> list[torch.Tensor]:
+    """A batch runs on one core: cores never wait for each other, and their number never changes a result."""
+    cores = torch.get_num_threads()
+    pool = ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        return list(pool.map(lambda batch: _batch_losses(scorer, batch), batches))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(cores)
+
+
+def _on_gpu(
+    scorer: Scorer, pieces: list[Piece], batches: list[list[int]]
+) -> tuple[list[list[int]], list[torch.Tensor]]:
+    """The batches as they were run, and their losses: one that does not fit is halved."""
+    pending, done, losses = batches[::-1], [], []
+    while pending:
+        batch = pending.pop()
+        try:
+            losses.append(_batch_losses(scorer, [pieces[i] for i in batch]))
+            done.append(batch)
+        except torch.cuda.OutOfMemoryError:
+            if len(batch) == 1:
+                raise CommonError(
+                    f"{len(pieces[batch[0]].ids):,} tokens do not fit on {scorer.device}: lower --max_length"
+                ) from None
+            torch.cuda.empty_cache()
+            pending += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+    return done, [part.cpu() for part in losses]
 
 
 def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
@@ -113,6 +143,7 @@ def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[lis
         yield batch
 
 
+@torch.inference_mode()
 def _batch_losses(scorer: Scorer, pieces: list[Piece]) -> torch.Tensor:
     """The loss of every span token, piece by piece, span by span."""
     width = max(1, max(len(piece.ids) for piece in pieces) - 1)  # nothing is predicted from the last token
@@ -140,17 +171,12 @@ def token_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) ->
     """-log p(target | state) in fp32, with a small part of the logits in memory at a time."""
     states = states.to(scorer.dtype)
     if scorer.device.type == "cpu":
-        return torch.cat(
-            [
-                _tiled_losses(scorer, states[at : at + CPU_TILE_TOKENS], targets[at : at + CPU_TILE_TOKENS])
-                for at in range(0, len(targets), CPU_TILE_TOKENS)
-            ]
-        )
+        return _tiled_losses(scorer, states, targets)
     step = max(1, GPU_TILE_LOGITS // len(scorer.head))
     return torch.cat(
         [
             F.cross_entropy(
-                _logits(scorer, states[at : at + step], slice(None)), targets[at : at + step], reduction="none"
+                _logits(scorer, states[at : at + step], 0, len(scorer.head)), targets[at : at + step], reduction="none"
             )
             for at in range(0, len(targets), step)
         ]
@@ -163,7 +189,7 @@ def _tiled_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -
     total = torch.zeros(len(targets))
     hit = torch.empty(len(targets))
     for start in range(0, len(scorer.head), CPU_TILE_WORDS):
-        logits = _logits(scorer, states, slice(start, start + CPU_TILE_WORDS))
+        logits = _logits(scorer, states, start, start + CPU_TILE_WORDS)
         here = ((targets >= start) & (targets < start + CPU_TILE_WORDS)).nonzero()[:, 0]
         hit[here] = logits[here, targets[here] - start]
         new_top = torch.maximum(top, logits.amax(1))
@@ -173,14 +199,17 @@ def _tiled_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -
     return total.log_().add_(top).sub_(hit)
 
 
-def _logits(scorer: Scorer, states: torch.Tensor, words: slice) -> torch.Tensor:
-    weight = scorer.head[words].T
-    if scorer.device.type == "cuda" and scorer.dtype is not torch.float32:
+def _logits(scorer: Scorer, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
+    """In fp32, for words [start, end)."""
+    weight = scorer.head[start:end].T
+    if scorer.tiles:
+        logits = scorer.tiles[start // CPU_TILE_WORDS](states).float()
+    elif scorer.device.type == "cuda" and scorer.dtype is not torch.float32:
         logits = torch.mm(states, weight, out_dtype=torch.float32)
     else:
         logits = (states @ weight).float()
     if scorer.head_bias is not None:
-        logits += scorer.head_bias[words]
+        logits += scorer.head_bias[start:end]
     return logits if scorer.bend is None else scorer.bend(logits)
 
 

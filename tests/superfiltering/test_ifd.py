@@ -23,6 +23,10 @@ rows = st.lists(
 quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+def scorer_of(model, tokenizer, dtype: str = "fp32"):
+    return prepare_scorer(copy.deepcopy(model), tokenizer, dtype=dtype)
+
+
 def same(found: float, expected: float) -> bool:
     return (math.isnan(found) and math.isnan(expected)) or math.isclose(found, expected, rel_tol=1e-4, abs_tol=1e-5)
 
@@ -32,7 +36,7 @@ def same(found: float, expected: float) -> bool:
 def test_paper_exact_is_the_released_computation(model_and_tokenizer, rows, batch_tokens):
     model, tokenizer = model_and_tokenizer
     parts = [plain_text(row) for row in rows]
-    lines = score_rows_paper_exact(prepare_scorer(model, tokenizer), parts, LIMIT, batch_tokens)
+    lines = score_rows_paper_exact(scorer_of(model, tokenizer), parts, LIMIT, batch_tokens)
     for line, part in zip(lines, parts, strict=True):
         try:
             expected = oracle.paper_scores(model, tokenizer, part.prompt, part.answer, LIMIT)
@@ -54,7 +58,7 @@ def test_the_default_scores_the_same_answer_tokens_in_both_runs(model_and_tokeni
             parts.append(checked(plain_text(row)))
         except Reject as why:
             parts.append(why)
-    lines = score_rows(prepare_scorer(model, tokenizer), parts, LIMIT, batch_tokens)
+    lines = score_rows(scorer_of(model, tokenizer), parts, LIMIT, batch_tokens)
     for line, part in zip(lines, parts, strict=True):
         if isinstance(part, Reject):
             assert line == {"unscored": "the answer is empty"}
@@ -98,7 +102,7 @@ def test_a_long_row_fits_the_window_and_both_runs_score_as_many_tokens(prompt, a
 
 def test_one_token_answers_have_a_score_and_errors_never_become_one(model_and_tokenizer):
     model, tokenizer = model_and_tokenizer
-    scorer = prepare_scorer(model, tokenizer)
+    scorer = scorer_of(model, tokenizer)
     (line,) = score_rows(scorer, [plain_text({"instruction": "The cat", "output": "a"})], LIMIT, 64)
     assert line["tokens"] == 1 and all(math.isfinite(line["loss"][side]) for side in (1, 3))
     with pytest.raises(BadInput, match="positions"):
@@ -111,7 +115,7 @@ def test_a_conversation_has_a_score_for_each_turn_and_one_for_all(model_and_toke
     row = {"messages": [{"role": role, "content": text} for role, text in turns]}
     sharegpt = {"conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": t} for r, t in turns]}
     line, other = score_rows(
-        prepare_scorer(model, tokenizer), [checked(plain_text(row)), checked(plain_text(sharegpt))], LIMIT, 99
+        scorer_of(model, tokenizer), [checked(plain_text(row)), checked(plain_text(sharegpt))], LIMIT, 99
     )
     assert same(line["loss"][1], other["loss"][1]) and len(line["turns"]) == len(other["turns"]) == 2
     tokens = [turn["tokens"] for turn in line["turns"]]
@@ -139,7 +143,7 @@ def test_batches_hold_every_piece_once_within_the_budget(lengths, budget):
 def test_bf16_is_close(model_and_tokenizer):
     model, tokenizer = model_and_tokenizer
     parts = [plain_text({"instruction": text[:20], "output": text[20:50]}) for text in TEXTS]
-    exact = score_rows(prepare_scorer(copy.deepcopy(model), tokenizer), parts, LIMIT, 64)
-    close = score_rows(prepare_scorer(copy.deepcopy(model), tokenizer, dtype="bf16"), parts, LIMIT, 64)
+    exact = score_rows(scorer_of(model, tokenizer), parts, LIMIT, 64)
+    close = score_rows(scorer_of(model, tokenizer, "bf16"), parts, LIMIT, 64)
     for a, b in zip(exact, close, strict=True):
         assert abs(a["loss"][3] - b["loss"][3]) < 0.05 * a["loss"][3]
