@@ -10,27 +10,22 @@ are computed for span tokens only, tile by tile, and never kept; on a GPU the de
 on a CPU every core has batches of its own, and weights are laid out for it once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from common.errors import BadInput, CommonError
-from superfiltering.packed_linear import PackedLinear, can_pack, pack_linears
+from superfiltering.output_head import OutputHead
+from superfiltering.packed_linear import can_pack, pack_linears
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# A tile of logits should stay in a CPU's cache; on a GPU it should be large enough to keep it busy.
-CPU_TILE_WORDS = 4096
-GPU_TILE_LOGITS = 1 << 28
-PROBE_LENGTH = 8
-PROBE_TOLERANCE = {"fp32": 1e-3, "bf16": 0.5, "fp16": 0.1}
 
 
 class Piece(NamedTuple):
@@ -43,10 +38,7 @@ class Scorer(NamedTuple):
     tokenizer: Any
     device: torch.device
     dtype: torch.dtype
-    head: torch.Tensor  # vocabulary x width
-    head_bias: torch.Tensor | None
-    tiles: list[PackedLinear] | None  # of the head, on a CPU that can
-    bend: Callable[[torch.Tensor], torch.Tensor] | None  # what some families do to their logits
+    head: OutputHead
 
 
 def load_scorer(
@@ -66,26 +58,19 @@ def load_scorer(
 
 def prepare_scorer(model: Any, tokenizer: Any, device: str = "cpu", dtype: str = "fp32") -> Scorer:
     """Takes the model over. bf16 and fp16 are for its matrix products; residual stream, norms and losses are fp32."""
-    kind = DTYPES[dtype]
-    model = model.eval().to(device)
+    where, kind = torch.device(device), DTYPES[dtype]
+    model = model.eval().to(where)
+    scorer = Scorer(model, tokenizer, where, kind, OutputHead(model, where, kind))
     head = model.get_output_embeddings()
-    weight, bias, bend = head.weight.detach(), getattr(head, "bias", None), _logit_bend(model.config)
-    if kind is not torch.float32 and bend is None:
-        # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
-        weight = weight - weight.mean(0)
-    weight = weight.to(kind)
-    tiles = None
-    if device == "cpu" and can_pack(kind):
+    if where.type == "cpu" and can_pack(kind):
         pack_linears(model, kind, keep=head)
-        tiles = [PackedLinear(part, None, kind) for part in weight.split(CPU_TILE_WORDS)]
     else:
         _fuse_gelu(model)
         for module in model.modules():
             if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
                 module.to(kind)
-    bias = None if bias is None else bias.detach().float()
-    scorer = Scorer(model, tokenizer, torch.device(device), kind, weight, bias, tiles, bend)
-    _check_head(scorer, PROBE_TOLERANCE[dtype])
+    with torch.inference_mode(), _low_precision(scorer):
+        scorer.head.check(model)
     return scorer
 
 
@@ -164,53 +149,7 @@ def _batch_losses(scorer: Scorer, pieces: list[Piece]) -> torch.Tensor:
     with _low_precision(scorer):
         states = scorer.model.base_model(input_ids=on_device(inputs), use_cache=False).last_hidden_state
     chosen = states.flatten(0, 1)[on_device(np.concatenate(sources))]
-    return token_losses(scorer, chosen, on_device(targets))
-
-
-def token_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """-log p(target | state) in fp32, with a small part of the logits in memory at a time."""
-    states = states.to(scorer.dtype)
-    if scorer.device.type == "cpu":
-        return _tiled_losses(scorer, states, targets)
-    step = max(1, GPU_TILE_LOGITS // len(scorer.head))
-    return torch.cat(
-        [
-            F.cross_entropy(
-                _logits(scorer, states[at : at + step], 0, len(scorer.head)), targets[at : at + step], reduction="none"
-            )
-            for at in range(0, len(targets), step)
-        ]
-    )
-
-
-def _tiled_losses(scorer: Scorer, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """log-sum-exp over tiles of the vocabulary: exp and sum run in cache, where whole rows would go through memory."""
-    top = torch.full((len(targets),), -torch.inf)
-    total = torch.zeros(len(targets))
-    hit = torch.empty(len(targets))
-    for start in range(0, len(scorer.head), CPU_TILE_WORDS):
-        logits = _logits(scorer, states, start, start + CPU_TILE_WORDS)
-        here = ((targets >= start) & (targets < start + CPU_TILE_WORDS)).nonzero()[:, 0]
-        hit[here] = logits[here, targets[here] - start]
-        new_top = torch.maximum(top, logits.amax(1))
-        total *= (top - new_top).exp()
-        total += logits.sub_(new_top[:, None]).exp_().sum(1)
-        top = new_top
-    return total.log_().add_(top).sub_(hit)
-
-
-def _logits(scorer: Scorer, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
-    """In fp32, for words [start, end)."""
-    weight = scorer.head[start:end].T
-    if scorer.tiles:
-        logits = scorer.tiles[start // CPU_TILE_WORDS](states).float()
-    elif scorer.device.type == "cuda" and scorer.dtype is not torch.float32:
-        logits = torch.mm(states, weight, out_dtype=torch.float32)
-    else:
-        logits = (states @ weight).float()
-    if scorer.head_bias is not None:
-        logits += scorer.head_bias[start:end]
-    return logits if scorer.bend is None else scorer.bend(logits)
+    return scorer.head.losses(chosen, on_device(targets))
 
 
 def _means(pieces: list[Piece], order: list[int], sums: np.ndarray) -> list[list[float]]:
@@ -234,31 +173,3 @@ def _fuse_gelu(model: Any) -> None:
         for name, child in module.named_children():
             if isinstance(child, NewGELUActivation):
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
-
-
-def _logit_bend(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """Gemma caps its logits, Cohere and Granite scale them."""
-    if cap := getattr(config, "final_logit_softcapping", None):
-        return lambda logits: torch.tanh(logits / cap) * cap
-    if (scale := getattr(config, "logit_scale", None)) is not None:
-        return lambda logits: logits * scale
-    if (scaling := getattr(config, "logits_scaling", None)) is not None:
-        return lambda logits: logits / scaling
-    return None
-
-
-def _check_head(scorer: Scorer, tolerance: float) -> None:
-    """A family that makes its logits in yet another way must not be scored wrongly."""
-    words = len(scorer.head)
-    ids = torch.linspace(0, words - 1, PROBE_LENGTH, dtype=torch.long, device=scorer.device)[None]
-    with torch.inference_mode(), _low_precision(scorer):
-        logits = scorer.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        states = scorer.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
-    expected = F.cross_entropy(logits, ids[0, 1:], reduction="none")
-    with torch.inference_mode():
-        found = token_losses(scorer, states, ids[0, 1:])
-    if not torch.allclose(found, expected, rtol=tolerance, atol=tolerance):
-        raise BadInput(
-            f"{scorer.model.config.model_type}: this family turns hidden states into logits in a way not known here; "
-            "use another scorer"
-        )

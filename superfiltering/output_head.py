@@ -1,0 +1,119 @@
+"""From a model's last hidden states to -log p(token), with a small part of the logits in memory at a time.
+
+In bf16 and fp16 the logit of the token itself is computed in fp32 all the same: its rounding would go straight into the
+loss, while that of thousands of others averages out. On a CPU, whose products come out rounded, so are the largest.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common.errors import BadInput
+from superfiltering.packed_linear import PackedLinear, can_pack
+
+# A tile of logits should stay in a CPU's cache; on a GPU it should be large enough to keep it busy.
+CPU_TILE_WORDS = 4096
+GPU_TILE_LOGITS = 1 << 28
+PROBE_LENGTH = 8
+PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
+
+
+class OutputHead:
+    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype) -> None:
+        head = model.get_output_embeddings()
+        bias = getattr(head, "bias", None)
+        self.exact = head.weight.detach()  # vocabulary x width
+        self.bias = None if bias is None else bias.detach().float()
+        self.bend = _logit_bend(model.config)
+        self.device, self.dtype = device, dtype
+        # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
+        self.middle = self.exact.mean(0) if self.bend is None else torch.zeros_like(self.exact[0])
+        self.weight = self.exact if dtype is torch.float32 else (self.exact - self.middle).to(dtype)
+        self.tiles = None
+        if device.type == "cpu" and can_pack(dtype):
+            self.tiles = [PackedLinear(part, None, dtype) for part in self.weight.split(CPU_TILE_WORDS)]
+
+    def losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """-log p(target | state) in fp32."""
+        if self.device.type == "cpu":
+            return self._losses_by_words(states, targets)
+        step = max(1, GPU_TILE_LOGITS // len(self.weight))
+        return torch.cat(
+            [
+                self._losses_by_tokens(states[at : at + step], targets[at : at + step])
+                for at in range(0, len(targets), step)
+            ]
+        )
+
+    def _losses_by_tokens(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self._logits(states.to(self.dtype), 0, len(self.weight))
+        logits.scatter_(1, targets[:, None], self._own_logits(states, targets)[:, None])
+        return F.cross_entropy(logits, targets, reduction="none")
+
+    def _losses_by_words(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """log-sum-exp over tiles of the vocabulary: exp and sum run in cache, whole rows would go through memory."""
+        own = self._own_logits(states, targets)
+        low = states.to(self.dtype)
+        top = torch.full((len(targets),), -torch.inf)
+        total = torch.zeros(len(targets))
+        for start in range(0, len(self.weight), CPU_TILE_WORDS):
+            logits = self._logits(low, start, start + CPU_TILE_WORDS)
+            here = ((targets >= start) & (targets < start + CPU_TILE_WORDS)).nonzero()[:, 0]
+            logits[here, targets[here] - start] = own[here]
+            best = torch.from_numpy(np.argmax(logits.numpy(), 1))  # ten times as fast as torch's
+            exact = self._own_logits(states, best + start)
+            logits.scatter_(1, best[:, None], exact[:, None])
+            new_top = torch.maximum(top, exact)
+            total *= (top - new_top).exp()
+            total += logits.sub_(new_top[:, None]).exp_().sum(1)
+            top = new_top
+        return total.log_().add_(top).sub_(own)
+
+    def _own_logits(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        weight = self.exact[targets]
+        if self.dtype is not torch.float32:
+            weight = weight - self.middle
+        logits = (states.float() * weight).sum(1)
+        return self._finished(logits, None if self.bias is None else self.bias[targets])
+
+    def _logits(self, states: torch.Tensor, start: int, end: int) -> torch.Tensor:
+        """In fp32, for words [start, end)."""
+        if self.tiles:
+            logits = self.tiles[start // CPU_TILE_WORDS](states).float()
+        elif self.device.type == "cuda" and self.dtype is not torch.float32:
+            logits = torch.mm(states, self.weight[start:end].T, out_dtype=torch.float32)
+        else:
+            logits = (states @ self.weight[start:end].T).float()
+        return self._finished(logits, None if self.bias is None else self.bias[start:end])
+
+    def _finished(self, logits: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        if bias is not None:
+            logits = logits + bias
+        return logits if self.bend is None else self.bend(logits)
+
+    def check(self, model: Any) -> None:
+        """A family that makes its logits in yet another way must not be scored wrongly."""
+        ids = torch.linspace(0, len(self.weight) - 1, PROBE_LENGTH, dtype=torch.long, device=self.device)[None]
+        logits = model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
+        expected = F.cross_entropy(logits, ids[0, 1:], reduction="none")
+        tolerance = PROBE_TOLERANCE[self.dtype]
+        if not torch.allclose(self.losses(states, ids[0, 1:]), expected, rtol=tolerance, atol=tolerance):
+            raise BadInput(
+                f"{model.config.model_type}: this family turns hidden states into logits in a way not known here; "
+                "use another scorer"
+            )
+
+
+def _logit_bend(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """Gemma caps its logits, Cohere and Granite scale them."""
+    if cap := getattr(config, "final_logit_softcapping", None):
+        return lambda logits: torch.tanh(logits / cap) * cap
+    if (scale := getattr(config, "logit_scale", None)) is not None:
+        return lambda logits: logits * scale
+    if (scaling := getattr(config, "logits_scaling", None)) is not None:
+        return lambda logits: logits / scaling
+    return None
