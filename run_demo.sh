@@ -62,7 +62,9 @@ run python eval/generate.py --data_path $SAMPLE/test_cmath.jsonl --prompt_key in
     --save_path "$TO/evaluation/cmath_dev.jsonl"
 run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --target_key ans
 run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
-run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation"
+run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation" --save_path "$TO/evaluation/compared.json"
+run python web_to_sft/write_report.py --folder "$TO" --save_path "$TO/report.html"
+echo "open $TO/report.html in a browser"
 
 section "webr: pages in four languages into an instruction set"
 run env DATA=webr/sample/pages.jsonl OUT="$OUT/webr" MODEL=stand-in TOKENIZER= bash webr/run_all.sh

@@ -22,3 +22,5 @@ run python -m web_to_sft.step5_build_sft --data_path "$OUT/converted.jsonl" --ad
 run env OUTPUT_DIR="$OUT/solver_model" bash web_to_sft/step6_train_solver.sh \
     "$OUT/solver.jsonl" instruction output "$MODELS" "$MODEL"
 run env MODEL="$OUT/solver_model" OUT="$OUT/evaluation" bash web_to_sft/step7_evaluate.sh
+run python -m web_to_sft.rule_baseline --data_path "$WEB" --save_path "$OUT/by_rules.jsonl"
+run python -m web_to_sft.write_report --folder "$OUT" --save_path "$OUT/report.html"

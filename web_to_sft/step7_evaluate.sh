@@ -19,4 +19,5 @@ run python -m eval.generate --data_path "$CMATH" --prompt_key input --keep_trunc
     --model "$MODEL" --save_path "$OUT/cmath_dev.jsonl"
 run python -m eval.evaluate_ape210k --base_output_path "$OUT" --target_key ans
 run python -m eval.cmath_eval --response_dir "$OUT/cmath_dev.jsonl"
-run python -m eval.compare_with_paper --method web_to_sft --results "$OUT" ${BASELINE:+--baseline "$BASELINE"}
+run python -m eval.compare_with_paper --method web_to_sft --results "$OUT" --save_path "$OUT/compared.json" \
+    ${BASELINE:+--baseline "$BASELINE"}

@@ -20,6 +20,7 @@ from web_to_sft import (
     step1_match_pairs,
     step2_build_converter_data,
     step5_build_sft,
+    write_report,
 )
 from web_to_sft.conversions import NOT_MATHS, UNREADABLE, lost_numbers
 
@@ -257,6 +258,29 @@ def test_step5_stops_at_a_row_without_output(call, tmp_path):
     write_rows(tmp_path / "converted.jsonl", [{"question": "1"}])
     with pytest.raises(BadRow, match="row 0: no key 'output'"):
         call(step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl")
+
+
+# ---------------------------------------------------------------- report
+
+
+def test_the_report_tells_what_went_where_of_a_half_finished_run(call, tmp_path):
+    match(call, tmp_path)
+    converted = [
+        {"question": "买3.5千克<script>", "raw_analysis": "解", "output": "[问题]\n买3千克\n\n[答案]\n3"},
+        {"question": "Hello", "raw_analysis": "x", "output": NOT_MATHS},
+    ]
+    write_rows(tmp_path / "converted.jsonl", converted)
+    call(
+        step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "solver.jsonl",
+        "--add_path", CLEAN,
+    )  # fmt: skip
+    call(write_report, "--folder", tmp_path, "--save_path", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<b>60</b><span>crawled problems" in page and "<b>21</b><span>pairs" in page
+    assert "distance 0" in page and "买3.5千克&lt;script&gt;" in page and ">3.5</span>" in page
+    assert "−1</b> refused: not a Chinese maths problem" in page and "40 clean rows" in page
+    with pytest.raises(BadInput, match="run step 1"):
+        call(write_report, "--folder", tmp_path / "none", "--save_path", tmp_path / "report.html")
 
 
 # ---------------------------------------------------------------- rule baseline, small world

@@ -1,0 +1,212 @@
+"""One HTML page on a whole run: pairs by distance, training, what conversion did to the crawl, accuracies, samples.
+
+    python web_to_sft/write_report.py --folder results/web_to_sft --save_path results/web_to_sft/report.html
+
+in   the folder that run_all.sh fills; steps that have not run yet are left out
+out  one file that opens from disk, without network or scripts
+"""
+
+import argparse
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from common import manifest, report
+from common.errors import BadInput
+from common.rows import read_rows
+from common.step import run_main
+from web_to_sft.step1_match_pairs import text_of
+
+LOSSES = 8  # values of a training curve shown in the table; all of them are in loss.png
+
+
+class Run:
+    """The files of a run, by the names that run_all.sh gives them."""
+
+    def __init__(self, folder: Path, shown: int, seed: int) -> None:
+        self.folder, self.shown, self.draw = folder, shown, random.Random(seed)
+        self.manifests = {
+            name: manifest.read(folder / name)
+            for name in ("pairs.jsonl", "converter_model", "converted.jsonl", "solver.jsonl", "solver_model")
+            if manifest.path_of(folder / name).exists()
+        }
+        if "pairs.jsonl" not in self.manifests:
+            raise BadInput(f"{folder}: no pairs.jsonl with its manifest; run step 1 with --save_path there")
+
+    def rejected(self, name: str) -> Iterator[dict]:
+        path = self.folder / f"{name}.rejected.jsonl"
+        return read_rows(path, allow_nan=True) if path.exists() else iter(())
+
+    def scored(self) -> list[Path]:
+        return sorted((self.folder / "evaluation").glob("*.scored.jsonl"))
+
+    def sample(self, rows: Iterable[dict]) -> list[dict]:
+        """A fair draw from rows of unknown number, in their order."""
+        kept: list[tuple[int, dict]] = []
+        for number, row in enumerate(rows):
+            place = number if number < self.shown else self.draw.randrange(number + 1)
+            if place < self.shown:
+                kept[place : place + 1] = [(number, row)]
+        return [row for _, row in sorted(kept, key=lambda entry: entry[0])]
+
+
+def pair_sections(run: Run) -> list[str]:
+    made = run.manifests["pairs.jsonl"]
+    web, clean = made["arguments"]["web_path"], made["arguments"]["high_quality_path"]
+    if not (Path(web).exists() and Path(clean).exists()):
+        return [report.section("Pairs", note=f"{web} or {clean} is not there any more: no samples.")]
+    pairs = run.sample(read_rows(run.folder / "pairs.jsonl"))
+    near = run.sample(read_rows(run.folder / "pairs.jsonl.near_misses.jsonl"))
+    web_rows = rows_at(web, {pair["web57w_idx"] for pair in pairs + near})
+    clean_rows = rows_at(clean, {pair["highquality_idx"] for pair in pairs + near})
+    keys = made["arguments"]
+
+    def card(pair: dict) -> dict[str, str]:
+        crawled, twin = web_rows[pair["web57w_idx"]], clean_rows[pair["highquality_idx"]]
+        distance = {"#distance": str(pair["distance"])} if "distance" in pair else {}
+        return {
+            "#crawled row": str(pair["web57w_idx"]),
+            "#clean row": str(pair["highquality_idx"]),
+            **distance,
+            "crawled": crawled[keys["web_question_key"]] + "\n\n" + crawled[keys["web_analysis_key"]],
+            "clean": text_of(twin, keys["high_quality_question_key"])
+            + "\n\n"
+            + text_of(twin, keys["high_quality_solution_key"]),
+        }
+
+    return [
+        report.section(
+            "Distances of the pairs",
+            report.bars({f"distance {distance}": count for distance, count in made["distances"].items()}),
+            note="Characters added or removed in the question after normalisation; with rapidfuzz, 100 - similarity.",
+        ),
+        report.section("Pairs at random", report.samples(map(card, pairs))),
+        report.section(
+            "Near misses", report.samples(map(card, near)), note="A close question, but not this solution: not paired."
+        ),
+    ]
+
+
+def rows_at(path: str, wanted: set[int]) -> dict[int, dict]:
+    return {index: row for index, row in enumerate(read_rows(path, allow_nan=True)) if index in wanted}
+
+
+def training_section(run: Run) -> list[str]:
+    header = ["model", "parameters", "examples", "tokens an epoch", "learned", "steps", "tokens/s", "loss"]
+    lines = []
+    for name in ("converter_model", "solver_model"):
+        if made := run.manifests.get(name):
+            plan, curve = made["plan"], [loss for _, loss in made["loss"]]
+            shown = curve[:: max(1, len(curve) // LOSSES)]
+            numbers = [plan[key] for key in ("parameters", "examples", "tokens_per_epoch", "learned_tokens_per_epoch")]
+            speed = made["speed"]["tokens_per_second"]
+            lines.append([name, *numbers, plan["steps"], speed, " ".join(f"{loss:.3g}" for loss in shown)])
+    return [report.section("Training", report.table(header, lines))] if lines else []
+
+
+def conversion_sections(run: Run) -> list[str]:
+    made = run.manifests.get("solver.jsonl")
+    if not made:
+        return []
+    column, question = made["arguments"]["output_column"], made["arguments"]["question_key"]
+    reasons = Counter(entry["reason"] for entry in run.rejected("solver.jsonl"))
+    counts, clean = made["counts"], made["counts"].get("high-quality rows", 0)
+    crawled = counts["in"] - clean
+    converted = (row for row in read_rows(run.folder / "solver.jsonl") if question in row)
+    flagged = (row for row in read_rows(run.folder / "solver.jsonl") if "lost_numbers" in row)
+
+    def card(row: dict) -> dict[str, str]:
+        before = "\n\n".join(str(row[key]) for key in row if key not in ("instruction", "output", "lost_numbers"))
+        lost = {"#lost numbers": ", ".join(row["lost_numbers"])} if "lost_numbers" in row else {}
+        return lost | {"crawled": before, "converted": f"{row['instruction']}\n\n{row['output']}"}
+
+    def rejected_card(entry: dict) -> dict[str, str]:
+        row = entry["row"]
+        return {"#": entry["reason"], "crawled": str(row.get(question)), "converter": str(row.get(column))}
+
+    return [
+        report.section(
+            "From the crawl to training rows",
+            report.funnel(
+                [
+                    report.Stage("crawled rows converted", crawled),
+                    report.Stage("parsed", counts["done"] - clean, reasons),
+                ]
+            ),
+            note=f"{clean:,} clean rows stand in front of them in solver.jsonl.",
+        ),
+        report.section("Conversions at random", report.samples(map(card, run.sample(converted)))),
+        report.section("Conversions that lost numbers of the problem", report.samples(map(card, run.sample(flagged)))),
+        report.section("Set aside", report.samples(map(rejected_card, run.sample(run.rejected("solver.jsonl"))))),
+    ]
+
+
+def evaluation_sections(run: Run) -> list[str]:
+    sections = []
+    compared = run.folder / "evaluation" / "compared.json"  # of eval/compare_with_paper.py
+    if compared.exists():
+        lines = [
+            [row["what"], percent(row["ours"]), percent(row["paper"], "not published")]
+            for row in json.loads(compared.read_text(encoding="utf-8"))
+        ]
+        sections.append(report.section("Accuracy, beside the paper's", report.table(["", "here", "paper"], lines)))
+    for path in run.scored():
+        name = path.name.removesuffix(".scored.jsonl")
+        if grades := manifest.read(path)["result"].get("by_grade"):
+            lines = [[grade, percent(value)] for grade, value in grades.items()]
+            sections.append(report.section(f"{name} by grade", report.table(["grade", "accuracy"], lines)))
+    return sections
+
+
+def wrong_answers(run: Run) -> list[str]:
+    sections = []
+    for path in run.scored():
+        wrong = (row for row in read_rows(path) if not row.get("match", row.get("is_correct")))
+        cards = [
+            {"#": row["reason"]}
+            | {key: value for key, value in row.items() if isinstance(value, str) and key != "reason"}
+            for row in run.sample(wrong)
+        ]
+        name = path.name.removesuffix(".scored.jsonl")
+        sections.append(report.section(f"{name}: wrong answers", report.samples(cards)))
+    return sections
+
+
+def percent(value: float | None, missing: str = "–") -> str:
+    return missing if value is None else f"{value:.1%}"
+
+
+def tiles(run: Run) -> dict[str, str]:
+    pairs = run.manifests["pairs.jsonl"]
+    shown = {"crawled problems": f"{pairs['counts']['in']:,}", "pairs": f"{pairs['rows_written']:,}"}
+    if made := run.manifests.get("solver.jsonl"):
+        shown["rows to train on"] = f"{made['rows_written']:,}"
+        shown["flagged, lost numbers"] = f"{made['counts'].get('flagged, lost numbers', 0):,}"
+    for path in run.scored():
+        shown[f"{path.name.partition('.')[0]}, right"] = percent(manifest.read(path)["result"]["accuracy"])
+    return shown
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=Path, help="what run_all.sh filled")
+    parser.add_argument("--save_path", required=True, help="the report, .html")
+    parser.add_argument("--shown", type=int, default=10, help="rows shown in each section (default: 10)")
+    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown (default: 0)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    run = Run(args.folder, args.shown, args.draw_seed)
+    sections = [report.section("At a glance", report.tiles(tiles(run)))]
+    sections += training_section(run) + evaluation_sections(run) + conversion_sections(run) + pair_sections(run)
+    sections += wrong_answers(run)
+    report.write_report(args.save_path, "Web to SFT", str(args.folder), sections)
+    print(f"{args.save_path}: written")
+
+
+if __name__ == "__main__":
+    run_main(main)
