@@ -170,6 +170,7 @@ def training_arguments(args: argparse.Namespace) -> Any:
         packing=args.packing,
         max_length=args.max_length if args.packing else None,
         logging_steps=args.logging_steps,
+        log_on_each_node=False,
         save_strategy="steps",
         save_steps=args.save_steps,
         save_total_limit=args.save_total_limit,

@@ -27,6 +27,7 @@ if [[ $MODEL == *chatglm2* ]]; then
 fi
 WHERE=(--num_gpus "$NUM_GPUS")
 [[ -z ${HOSTFILE:-} ]] || WHERE=(--hostfile "$HOSTFILE")
+WHERE+=(${MASTER_PORT:+--master_port "$MASTER_PORT"}) # two trainings on one machine need two
 
 run deepspeed "${WHERE[@]}" common/finetune.py --data_path "$DATA" --prompt_key "$PROMPT_KEY" \
     --response_key "$RESPONSE_KEY" --model_name_or_path "$BASE" --output_dir "$OUTPUT_DIR" --deepspeed zero2 \
