@@ -320,9 +320,9 @@ def _saved(file: Path, key: str) -> Any:
 # ---------------------------------------------------------------- writing
 
 
-def write_rows(path: str | Path, rows: Iterable[dict]) -> int:
+def write_rows(path: str | Path, rows: Iterable[dict], allow_nan: bool = False) -> int:
     """Write all rows to `path`, or nothing; returns how many."""
-    with RowWriter(path) as writer:
+    with RowWriter(path, allow_nan=allow_nan) as writer:
         for row in rows:
             writer.write(row)
     return writer.count

@@ -20,12 +20,13 @@ import re
 from pathlib import Path
 
 from common.errors import BadInput, Reject
-from common.llm import AnswerRejected, Ask, Request, add_llm_arguments, work_rows
+from common.llm import AnswerRejected, Ask, Request, add_llm_arguments, ask_rows, work_rows
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, write_rows, write_text
 from common.step import BadValue, Step, add_step_arguments, need, run_main
+from eval.generate import question_of
 
-SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)(?:[ \t]*[,/][ \t]*|[ \t]+)(\d+(?:\.\d+)?)[ \t\r]*(?:\n|$)")
+SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)(?:[ \t]*,[ \t]*|[ \t]+)(\d+(?:\.\d+)?)[ \t\r]*(?:\n|$)")
 QUESTION_KEYS = ("prompt", "question", "instruction", "Instruction", "text", "conversations")
 
 
@@ -67,7 +68,7 @@ def sign(number: float) -> int:
 def combine(rows: list[dict]) -> dict:
     outcomes = [outcome(row) for row in rows]
     wins, ties, losses = (outcomes.count(value) for value in (1, 0, -1))
-    score = (wins - losses) / len(outcomes) + 1 if outcomes else None
+    score = (wins - losses) / len(outcomes) + 1
     return {"wins": wins, "ties": ties, "losses": losses, "winning_score": score}
 
 
@@ -142,20 +143,29 @@ def run_wrap(args: argparse.Namespace) -> None:
     key = args.prompt_key or question_key(first[0], args.answers1)
     rows = []
     for number, (one, two) in enumerate(zip(first, second, strict=True)):
-        if one.get(key) != two.get(key):
+        question, other = (question_of(row, key, args.input_key) for row in (one, two))
+        if question != other:
             raise BadInput(f"row {number}: {args.answers1} and {args.answers2} answer different questions")
         answers = {"Answer1": need(one, args.response_key), "Answer2": need(two, args.response_key)}
-        rows.append({"prompt": need(one, key)} | answers)
+        rows.append({"prompt": question} | answers)
     write_reviews(args.save_path, {"dataset_name": args.dataset_name or Path(args.answers1).stem}, rows)
+
+
+def texts(row: dict) -> tuple[str, str, str]:
+    question = need(row, next((key for key in QUESTION_KEYS if key in row), "prompt"))
+    return question, need(row, "Answer1"), need(row, "Answer2")
 
 
 def run_judge(args: argparse.Namespace) -> None:
     meta, pairs = read_reviews(args.wrapped_path)
     template = load_prompt("eval", "judge", path=args.judge_prompt)
 
-    async def review(ask: Ask, question: str, first: str, second: str) -> tuple[str, list[float]]:
+    def request_for(question: str, first: str, second: str) -> Request:
         text = fill(template, question=question, answer1=first, answer2=second)
-        request = Request(messages=[{"role": "user", "content": text}])
+        return Request(messages=[{"role": "user", "content": text}])
+
+    async def review(ask: Ask, question: str, first: str, second: str) -> tuple[str, list[float]]:
+        request = request_for(question, first, second)
         for sample in range(args.max_attempts):
             answer = await ask(request, sample)
             try:
@@ -166,8 +176,7 @@ def run_judge(args: argparse.Namespace) -> None:
         raise rejected
 
     async def work(row: dict, ask: Ask) -> dict:
-        question = need(row, next((key for key in QUESTION_KEYS if key in row), "prompt"))
-        first, second = need(row, "Answer1"), need(row, "Answer2")
+        question, first, second = texts(row)
         (text, scores), (text_reverse, scores_reverse) = await asyncio.gather(
             review(ask, question, first, second), review(ask, question, second, first)
         )
@@ -179,8 +188,13 @@ def run_judge(args: argparse.Namespace) -> None:
         }
 
     rows_path = f"{args.save_path}.rows.jsonl"
+    if args.dry_run:  # both orders of a pair are known before
+        swapped = [row | {"Answer1": row.get("Answer2"), "Answer2": row.get("Answer1")} for row in pairs]
+        pairs = [row for both in zip(pairs, swapped, strict=True) for row in both]
     write_rows(f"{args.save_path}.pairs.jsonl", pairs)
     with Step(args, [f"{args.save_path}.pairs.jsonl"], rows_path) as step:
+        if args.dry_run:
+            ask_rows(step, args, lambda row: request_for(*texts(row)), lambda row, answer: row)
         work_rows(step, args, work)
     rows = list(read_rows(rows_path))
     if rows:
@@ -195,9 +209,12 @@ def run_combine(args: argparse.Namespace) -> None:
         for number, row in enumerate(rows):
             if "scores" not in row or "scores_reverse" not in row:
                 raise BadInput(f"{path}, row {number}: not judged in both orders")
-        results[meta.get("dataset_name", Path(path).stem)] = combine(rows)
+        if not rows:
+            raise BadInput(f"{path}: no judged pair in it")
+        name = meta.get("dataset_name", Path(path).stem)
+        results[path if name in results else name] = combine(rows)
         every += rows
-    if len(results) > 1:
+    if len(args.review_paths) > 1:
         results["all"] = combine(every)
     for name, result in results.items():
         print(
@@ -218,6 +235,7 @@ def parse_args() -> argparse.Namespace:
     wrap.add_argument("--save_path", required=True, help="the pairs (.json)")
     wrap.add_argument("--dataset_name", help="name of the questions (default: that of the first file)")
     wrap.add_argument("--prompt_key", help="key of the question (default: the first known one)")
+    wrap.add_argument("--input_key", help="key of a text that follows the question, as in generate.py")
     wrap.add_argument("--response_key", default="response", help="key of the answer (default: response)")
     judge = commands.add_parser("judge", help="let an LLM score every pair in both orders")
     judge.set_defaults(run=run_judge)

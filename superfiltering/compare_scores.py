@@ -40,12 +40,14 @@ def agreement(first: dict[str, Scores], second: dict[str, Scores], key: str, rat
 
 
 def read_scores(path: str, split: str | None) -> dict[str, list]:
-    columns: dict[str, list] = {}
-    for number, row in enumerate(read_rows(path, split, allow_nan=True)):
-        for key in KEYS:
-            if key in row:
-                columns.setdefault(key, [None] * number).append(row[key])
-    return columns
+    """The columns that are there; where a row lacks one of them, None."""
+    columns: dict[str, list] = {key: [] for key in KEYS}
+    seen = set()
+    for row in read_rows(path, split, allow_nan=True):
+        seen |= row.keys() & columns.keys()
+        for key, column in columns.items():
+            column.append(row.get(key))
+    return {key: column for key, column in columns.items() if key in seen}
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,6 +8,8 @@ Also {"messages": [{"role": "user", "content": ...}, ...]}, and ShareGPT's {"con
 
 from typing import Any, NamedTuple
 
+from jinja2 import TemplateError
+
 from common.errors import Reject
 from common.step import BadValue, need
 
@@ -60,25 +62,33 @@ def plain_text(row: dict) -> Text:
     if "messages" not in row and "conversations" not in row:
         prompt, answer = alpaca_prompt(row), need(row, "output")
         return Text(prompt + answer, [(len(prompt), len(prompt) + len(answer))])
-    whole, answers = "", []
-    for message in as_messages(row):
-        start = len(whole)
-        whole += message["content"]
+    messages, answers, start = as_messages(row), [], 0
+    for message in messages:
+        end = start + len(message["content"])
         if message["role"] == "assistant":
-            answers.append((start, len(whole)))
-        whole += "\n"
-    return Text(whole, answers)
+            answers.append((start, end))
+        start = end + 1
+    return Text("\n".join(message["content"] for message in messages), answers)
 
 
 def chat_text(row: dict, tokenizer: Any) -> Text:
     """The same turns in the model's own chat template."""
     messages = as_messages(row)
-    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    if not any(message["role"] == "assistant" for message in messages):
+        raise Reject("the conversation has no answer")
+
+    def templated(turns: list[dict], **options: bool) -> str:
+        try:
+            return tokenizer.apply_chat_template(turns, tokenize=False, **options)
+        except TemplateError as error:
+            raise Reject(f"the chat template refuses it: {error}") from None
+
+    whole = templated(messages)
     answers = []
     for number, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        before = tokenizer.apply_chat_template(messages[:number], tokenize=False, add_generation_prompt=True)
+        before = templated(messages[:number], add_generation_prompt=True) if number else ""
         content = message["content"].strip()  # many templates strip
         start = whole.find(content, len(before)) if whole.startswith(before) else -1
         if start < 0:

@@ -13,7 +13,7 @@ from collections import Counter
 from common.errors import BadInput
 from common.report import Stage, funnel, histogram, samples, section, table, tiles, write_report
 from common.rows import read_rows
-from common.step import run_main
+from common.step import BadValue, run_main
 from superfiltering.compare_scores import KEYS, agreement, read_scores
 from superfiltering.selection import best_first, overlap, random_rows, select
 from superfiltering.step3_select import length_of, score_of
@@ -69,11 +69,15 @@ def main() -> None:
     args = parse_args()
     rows = list(read_rows(args.json_data_path, args.split, allow_nan=True))
     key, below = args.key_name, args.filter_threash
-    scores, lengths = [score_of(row, key) for row in rows], [length_of(row) for row in rows]
+    try:
+        scores, lengths = [score_of(row, key) for row in rows], [length_of(row) for row in rows]
+    except BadValue as why:
+        raise BadInput(f"{args.json_data_path}: {why.reason}") from None
     ranked = best_first(scores, below)
     kept = select(scores, int(len(rows) * args.sample_rate) if args.sample_num is None else args.sample_num, below)
     reasons = Counter(reason for score in scores if (reason := why_not(score, below)))
-    chosen, dropped = set(kept), [index for index in range(len(rows)) if index not in set(kept)]
+    chosen = set(kept)
+    dropped = [index for index in range(len(rows)) if index not in chosen]
     longest = sorted(range(len(rows)), key=lambda index: -lengths[index])[: len(kept)]
     chance = random_rows(len(rows), len(kept), seed=0)
     finite = [score for score in scores if score is not None and score == score]

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from common import manifest
-from common.errors import Reject
+from common.errors import CommonError, Reject
 from common.prompts import fill, load_prompt
 from common.rows import RowWriter, read_rows, write_rows
 from common.shards import Task, run_shards
@@ -33,7 +33,9 @@ def score_part(settings: argparse.Namespace, source: str, target: str) -> dict[s
     """Score the rows of one file. Runs in a worker, which keeps the model for the next file."""
     from superfiltering.ifd import score_rows, score_rows_paper_exact
 
-    scorer = load(settings.model_name_or_path, settings.device, settings.dtype, settings.trust_remote_code)
+    scorer = load(
+        settings.model_name_or_path, settings.device, settings.dtype, settings.trust_remote_code, settings.num_workers
+    )
     batch_tokens = settings.batch_tokens or BATCH_TOKENS[scorer.device.type]
     rows = list(read_rows(source, allow_nan=True))
     if settings.paper_exact:
@@ -50,13 +52,22 @@ def score_part(settings: argparse.Namespace, source: str, target: str) -> dict[s
 
 
 @functools.cache
-def load(model_name_or_path: str, device: str | None, dtype: str | None, trust_remote_code: bool):
+def load(model_name_or_path: str, device: str, dtype: str, trust_remote_code: bool, workers: int):
     import torch
 
     from superfiltering.token_losses import load_scorer
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load_scorer(model_name_or_path, device, dtype or ("fp32" if device == "cpu" else "bf16"), trust_remote_code)
+    if device == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    elif not torch.cuda.is_available():
+        raise CommonError("no GPU for this worker: --num_gpus is more than there are, or --device cpu is wanted")
+    return load_scorer(model_name_or_path, device, dtype, trust_remote_code)
+
+
+def default_device(num_gpus: int) -> str:
+    import torch
+
+    return "cuda" if num_gpus or torch.cuda.is_available() else "cpu"
 
 
 def text_of(row: dict, prompt: str, tokenizer: object) -> Text | Reject:
@@ -148,6 +159,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    args.device = args.device or default_device(args.num_gpus)
+    args.dtype = args.dtype or ("fp32" if args.device == "cpu" else "bf16")
     with Step(args, inputs=[args.data_path], output=args.save_path, allow_nan=True) as step:
         folder = Path(f"{args.save_path}.parts")
         tasks = split(rows_in_range(step, args), folder, args.rows_a_part)
@@ -157,7 +170,8 @@ def main() -> None:
             fingerprint={
                 "model": model_identity(args.model_name_or_path),
                 "max_length": args.max_length,
-                "prompt": args.prompt,
+                "prompt": manifest.hash_file(args.prompt) if Path(args.prompt).is_file() else args.prompt,
+                "device": args.device.partition(":")[0],
                 "dtype": args.dtype,
                 "paper_exact": args.paper_exact,
             },

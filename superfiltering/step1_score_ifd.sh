@@ -10,7 +10,7 @@ source common/launch.sh
 DATA=${DATA:-data/alpaca_data.json}
 OUT=${OUT:-results/superfiltering}
 MODEL=${MODEL:-gpt2} # 124M: in the paper it agrees with LLaMA2-7B's ranking (Spearman 0.68 on Alpaca)
-NUM_GPUS=${NUM_GPUS:-8}
+NUM_GPUS=${NUM_GPUS:-$(nvidia-smi -L 2>/dev/null | grep -c GPU || true)} # all of this machine
 
 run python superfiltering/step1_score_ifd.py --data_path "$DATA" --save_path "$OUT/scores.jsonl" \
     --model_name_or_path "$MODEL" --max_length 1024 --num_gpus "$NUM_GPUS" "$@"

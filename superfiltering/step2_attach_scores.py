@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from common.errors import BadInput
 from common.rows import read_rows
-from common.step import Step, add_step_arguments, run_main
+from common.step import BadValue, Step, add_step_arguments, run_main
 
 
 def attached(line: dict, paper_exact: bool) -> dict:
@@ -63,12 +63,14 @@ def main() -> None:
         lines = lines_by_row(args.pt_data_path)
         at, line = next(lines, (None, None))
         for index, row in step.rows():
-            if at != index:
-                raise BadInput(
-                    f"{args.pt_data_path}: no score for row {index} of {args.json_data_path}; not its scores?"
-                )
-            step.counts["without a score"] += "ppl" not in line
-            step.write(row | attached(line, args.paper_exact) | (loss_ratio(line) if args.loss_ratio else {}))
+            if at is None or at > index:  # step 1 set it aside
+                step.reject(*step.bad_row(index, BadValue(f"no score in {args.pt_data_path}; not its scores?"), row))
+                continue
+            if at < index:
+                raise BadInput(f"{args.pt_data_path}: a score for row {at}, which {args.json_data_path} does not have")
+            scores = attached(line, args.paper_exact)
+            step.counts["without a score"] += finite(scores["ifd_ppl"]) is None
+            step.write(row | scores | (loss_ratio(line) if args.loss_ratio else {}))
             at, line = next(lines, (None, None))
         if at is not None:
             raise BadInput(f"{args.pt_data_path}: a score for row {at}, which {args.json_data_path} does not have")

@@ -10,8 +10,8 @@ out  the best `sample_rate` of them, highest score first
 import argparse
 
 from common.errors import BadInput
-from common.rows import read_rows, write_rows
-from common.step import BadValue, Step, add_step_arguments, run_main
+from common.rows import scan_rows, write_rows
+from common.step import BadValue, Step, add_step_arguments, need, run_main
 from superfiltering.selection import random_rows, select
 
 
@@ -35,13 +35,13 @@ def length_of(row: dict) -> int:
 
 
 def write_chosen(data_path: str, save_path: str, chosen: list[int], split: str | None = None) -> int:
-    return write_rows(save_path, rows_at(data_path, chosen, split))
+    return write_rows(save_path, rows_at(data_path, chosen, split), allow_nan=True)
 
 
 def rows_at(data_path: str, chosen: list[int], split: str | None) -> list[dict]:
     """The rows at those places, in that order; only they are held in memory."""
     wanted = set(chosen)
-    rows = {n: row for n, row in enumerate(read_rows(data_path, split, allow_nan=True)) if n in wanted}
+    rows = {n: row for n, row in enumerate(scan_rows(data_path, split, allow_nan=True)) if n in wanted}
     return [rows[index] for index in chosen]
 
 
@@ -70,15 +70,22 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with Step(args, [args.json_data_path], args.json_save_path, allow_nan=True) as step:
-        scores, lengths, groups = [], [], []
+        places, scores, lengths, groups = [], [], [], []
         for index, row in step.rows():
             try:
-                scores.append(score_of(row, args.key_name))
+                score = score_of(row, args.key_name)
+                group = str(need(row, args.per_key, object)) if args.per_key else ""
             except BadValue as why:
                 step.reject(*step.bad_row(index, why, row))
-                scores.append(None)
+                continue
+            places.append(index)
+            scores.append(score)
             lengths.append(length_of(row))
-            groups.append(str(row.get(args.per_key)))
+            groups.append(group)
+
+        def write(path: str, chosen: list[int]) -> None:
+            write_chosen(args.json_data_path, path, [places[at] for at in chosen], args.split)
+
         count = int(len(scores) * args.sample_rate) if args.sample_num is None else args.sample_num
         chosen = select(scores, count, args.filter_threash, groups if args.per_key else None)
         if args.sample_num is not None and len(chosen) < count:
@@ -86,15 +93,16 @@ def main() -> None:
                 f"{args.json_data_path}: {count:,} rows wanted, {len(chosen):,} have {args.key_name} < "
                 f"{args.filter_threash:g}"
             )
-        for index, row in zip(chosen, rows_at(args.json_data_path, chosen, args.split), strict=True):
+        kept = [places[at] for at in chosen]
+        for index, row in zip(kept, rows_at(args.json_data_path, kept, args.split), strict=True):
             step.write(row | {"index": index} if args.add_index else row)
-        not_kept = len(scores) - len(chosen) - step.counts["rejected"]
+        not_kept = len(scores) - len(chosen)
         step.counts.update({"kept": len(chosen), "not kept": not_kept, "done": not_kept})
         if args.random_baseline:
-            write_chosen(args.json_data_path, args.random_baseline, random_rows(len(scores), len(chosen), args.seed))
+            write(args.random_baseline, random_rows(len(scores), len(chosen), args.seed))
         if args.length_baseline:
             longest = sorted(range(len(lengths)), key=lambda index: -lengths[index])[: len(chosen)]
-            write_chosen(args.json_data_path, args.length_baseline, longest)
+            write(args.length_baseline, longest)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Superfiltering.D: of the rows with the highest IFD keep few that stand for all (greedy facility location).
 
     python superfiltering/step3_select_diverse.py --json_data_path alpaca_with_ifd.json \
-        --json_save_path alpaca_diverse.json --ifd_num 10400 --fla_num 1040
+        --json_save_path alpaca_diverse.json
 
 in   the rows of step 2
-out  `fla_num` of the `ifd_num` best rows, in the order they were picked
+out  2 % of them, of the best 20 %, in the order they were picked (of Alpaca: 1,040 of 10,400)
 
 The embeddings lie in <json_save_path>.embeddings.npz; the same command with another --fla_num finds them there.
 """
@@ -19,6 +19,7 @@ from common import manifest
 from common.errors import BadInput
 from common.rows import replace_synced
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from superfiltering.conversation import as_messages
 from superfiltering.facility_location import facility_location
 from superfiltering.selection import best_first
 from superfiltering.step3_select import rows_at, score_of
@@ -26,6 +27,10 @@ from superfiltering.step3_select import rows_at, score_of
 
 def text_to_embed(row: dict, emb_type: str, paper_exact: bool) -> str:
     """The released code gives an empty input a line of its own; only a row without the key is spared it."""
+    if "messages" in row or "conversations" in row:
+        wanted = {"whole": lambda role: True, "instruction": lambda role: role != "assistant"}
+        wanted["response"] = lambda role: role == "assistant"
+        return "\n".join(turn["content"] for turn in as_messages(row) if wanted[emb_type](turn["role"]))
     if emb_type == "response":
         return need(row, "output")
     instruction, more = need(row, "instruction"), row.get("input")
@@ -84,11 +89,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--json_save_path", required=True, help="the rows to keep")
     group = parser.add_argument_group("by difficulty")
     group.add_argument("--key_name", default="ifd_ppl", help="score to rank by (default: ifd_ppl)")
-    group.add_argument("--ifd_num", type=int, default=10400, help="rows that go on (default: 10400, 20 %% of Alpaca)")
+    group.add_argument("--ifd_num", type=int, help="rows that go on (default: 20 %% of all, of Alpaca 10400)")
     group.add_argument("--ifd_lower", type=float, default=0.0, help="only scores of at least this (default: 0)")
     group.add_argument("--ifd_lupper", "--ifd_upper", type=float, default=1.0, help="only below this (default: 1)")
     group = parser.add_argument_group("by diversity")
-    group.add_argument("--fla_num", type=int, default=1040, help="rows to keep (default: 1040, 2 %% of Alpaca)")
+    group.add_argument("--fla_num", type=int, help="rows to keep (default: 2 %% of all, of Alpaca 1040)")
     group.add_argument(
         "--emb_model", default="sentence-transformers/all-MiniLM-L6-v2", help="sentence encoder: a name or a folder"
     )
@@ -106,27 +111,29 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with Step(args, [args.json_data_path], args.json_save_path, allow_nan=True) as step:
-        scores = []
+        places, scores = [], []
         for index, row in step.rows():
             try:
                 score = score_of(row, args.key_name)
                 text_to_embed(row, args.emb_type, args.paper_exact)
             except BadValue as why:
                 step.reject(*step.bad_row(index, why, row))
-                score = None
+                continue
+            places.append(index)
             scores.append(score if score is not None and score >= args.ifd_lower else None)
-        difficult = best_first(scores, args.ifd_lupper)[: args.ifd_num]
-        if len(difficult) < args.fla_num:
+        ifd_num, fla_num = args.ifd_num or len(scores) // 5, args.fla_num or len(scores) // 50
+        difficult = best_first(scores, args.ifd_lupper)[:ifd_num]
+        if not 1 <= fla_num <= len(difficult):
             raise BadInput(
-                f"{args.json_data_path}: --fla_num {args.fla_num:,}, but only {len(difficult):,} rows qualify"
+                f"{args.json_data_path}: {fla_num:,} to keep of {len(difficult):,} rows that qualify; name --fla_num"
             )
-        rows = rows_at(args.json_data_path, difficult, args.split)
+        rows = rows_at(args.json_data_path, [places[at] for at in difficult], args.split)
         texts = [text_to_embed(row, args.emb_type, args.paper_exact) for row in rows]
         vectors = embed_once(texts, Path(f"{args.json_save_path}.embeddings.npz"), args)
-        for place in facility_location(vectors, args.fla_num, args.similarity, args.device or "cpu"):
+        for place in facility_location(vectors, fla_num, args.similarity, args.device or "cpu"):
             step.write(rows[place])
-        not_kept = len(scores) - args.fla_num - step.counts["rejected"]
-        step.counts.update({"difficult": len(difficult), "kept": args.fla_num, "not kept": not_kept, "done": not_kept})
+        not_kept = len(scores) - fla_num
+        step.counts.update({"difficult": len(difficult), "kept": fla_num, "not kept": not_kept, "done": not_kept})
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from superfiltering.packed_linear import can_pack, pack_linears
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PROBE_LENGTH = 8
-PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
 
 
 class Piece(NamedTuple):
@@ -62,8 +61,8 @@ def load_scorer(
 def prepare_scorer(model: Any, tokenizer: Any, device: str = "cpu", dtype: str = "fp32") -> Scorer:
     """Takes the model over. bf16 and fp16 are for its matrix products; residual stream, norms and losses are fp32."""
     where, kind = torch.device(device), DTYPES[dtype]
-    model = model.eval().to(where)
-    scorer = Scorer(model, tokenizer, where, kind, OutputHead(model, where, kind))
+    model = model.eval()
+    _check_head(model)
     head = model.get_output_embeddings()
     if where.type == "cpu" and can_pack(kind):
         pack_linears(model, kind, keep=head)
@@ -71,9 +70,9 @@ def prepare_scorer(model: Any, tokenizer: Any, device: str = "cpu", dtype: str =
         _fuse_gelu(model)
         for module in model.modules():
             if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
-                module.to(kind)
-    _check_head(scorer)
-    return scorer
+                module.to(kind)  # before the model moves: half the room on a GPU
+    model = model.to(where)
+    return Scorer(model, tokenizer, where, kind, OutputHead(model, where, kind))
 
 
 def span_losses(scorer: Scorer, pieces: list[Piece], batch_tokens: int) -> list[list[float]]:
@@ -83,8 +82,10 @@ def span_losses(scorer: Scorer, pieces: list[Piece], batch_tokens: int) -> list[
         losses = _on_cores(scorer, [[pieces[i] for i in batch] for batch in batches])
     else:
         batches, losses = _on_gpu(scorer, pieces, batches)
-    sums = torch.cat([torch.zeros(1, dtype=torch.float64), *(part.double() for part in losses)]).cumsum(0)
-    return _means(pieces, [index for batch in batches for index in batch], sums.numpy())
+    values = torch.cat([torch.zeros(0), *losses]).double().numpy()
+    if not np.isfinite(values).all():
+        raise CommonError(f"{scorer.dtype} cannot hold a number in this model; use --dtype bf16 or fp32")
+    return _means(pieces, [index for batch in batches for index in batch], values)
 
 
 def _on_cores(scorer: Scorer, batches: list[list[Piece]]) -> list[torch.Tensor]:
@@ -154,13 +155,13 @@ def _batch_losses(scorer: Scorer, pieces: list[Piece]) -> torch.Tensor:
     return scorer.head.losses(chosen, on_device(targets))
 
 
-def _means(pieces: list[Piece], order: list[int], sums: np.ndarray) -> list[list[float]]:
+def _means(pieces: list[Piece], order: list[int], losses: np.ndarray) -> list[list[float]]:
     means: list[list[float]] = [[] for _ in pieces]
     at = 0
     for index in order:
         for start, end in pieces[index].spans:
             length = max(0, end - start)
-            means[index].append(float(sums[at + length] - sums[at]) / length if length else float("nan"))
+            means[index].append(float(losses[at : at + length].mean()) if length else float("nan"))
             at += length
     return means
 
@@ -178,17 +179,15 @@ def _fuse_gelu(model: Any) -> None:
 
 
 @torch.inference_mode()
-def _check_head(scorer: Scorer) -> None:
+def _check_head(model: Any) -> None:
     """A family that makes its logits in a way not known to OutputHead must not be scored wrongly."""
-    words = len(scorer.head.weight)
-    ids = torch.linspace(0, words - 1, PROBE_LENGTH, dtype=torch.long, device=scorer.device)[None]
-    with _low_precision(scorer):
-        logits = scorer.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        states = scorer.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
+    head = OutputHead(model, torch.device("cpu"), torch.float32)
+    ids = torch.linspace(0, len(head.weight) - 1, PROBE_LENGTH, dtype=torch.long)[None]
+    logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
+    states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :-1]
     expected = F.cross_entropy(logits, ids[0, 1:], reduction="none")
-    tolerance = PROBE_TOLERANCE[scorer.dtype]
-    if not torch.allclose(scorer.head.losses(states, ids[0, 1:]), expected, rtol=tolerance, atol=tolerance):
+    if not torch.allclose(head.losses(states, ids[0, 1:]), expected, rtol=1e-3, atol=1e-3):
         raise BadInput(
-            f"{scorer.model.config.model_type}: this family turns hidden states into logits in a way not known here; "
+            f"{model.config.model_type}: this family turns hidden states into logits in a way not known here; "
             "use another scorer"
         )

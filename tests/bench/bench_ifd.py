@@ -95,7 +95,7 @@ def main() -> None:
     batch_tokens = BATCH_TOKENS[args.device]
     work = {"released way": lambda: [paper_scores(slow, tok, text.prompt, text.answer, 1024) for text in sample]}
     for dtype in args.dtypes:
-        scorer = prepare_scorer(model(args.device), tok, args.device, dtype)
+        scorer = prepare_scorer(model("cpu"), tok, args.device, dtype)
         work[dtype] = functools.partial(score_rows, scorer, texts, 1024, batch_tokens)
         score_rows(scorer, texts[:64], 1024, batch_tokens)
     best = dict.fromkeys(work, float("inf"))

@@ -1,6 +1,7 @@
 """Judging: the published counts from the published scores, judges that do not judge, both orders, the files."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -45,7 +46,14 @@ def test_a_win_needs_one_order_and_no_loss_in_the_other(a, b, shown_first, shown
 
 @pytest.mark.parametrize(
     ("review", "scores"),
-    [("8 9\nwhy", (8, 9)), ("\n9 8.5\n", (9, 8.5)), ("7, 8", (7, 8)), ("10/1\n", (10, 1)), ("8\n9", None)]
+    [
+        ("8 9\nwhy", (8, 9)),
+        ("\n9 8.5\n", (9, 8.5)),
+        ("7, 8", (7, 8)),
+        ("10/1\n", None),
+        ("8/10\n", None),
+        ("8\n9", None),
+    ]
     + [("Scores: 8 9", None), ("", None), ("0 5\n", None), ("8 11\n", None), ("8 9 7\n", None), ("-1 5", None)],
 )
 def test_scores_are_two_numbers_on_the_first_line_and_never_guessed(review, scores):
@@ -110,3 +118,34 @@ def test_answers_to_other_questions_are_refused(answers, monkeypatch):
     write_rows(answers / "two.jsonl", [{"prompt": "x", "response": "x"}])
     with pytest.raises(CommonError, match="not the same questions"):
         wrap(monkeypatch, answers)
+
+
+def test_the_judge_sees_the_text_that_a_question_is_about(answers, monkeypatch):
+    for name in ("one", "two"):
+        rows = [{"instruction": "Rewrite it.", "instances": [{"input": f"text {n}"}], "response": name} for n in "ab"]
+        write_rows(answers / f"{name}.jsonl", rows)
+    flags = ["--answers1", answers / "one.jsonl", "--answers2", answers / "two.jsonl"]
+    flags += ["--save_path", answers / "wrapped.json", "--input_key", "instances.0.input"]
+    run(monkeypatch, "wrap", *flags)
+    assert "text b" in json.loads((answers / "wrapped.json").read_text())["data"][1]["prompt"]
+
+
+def test_a_dry_run_counts_both_orders(answers, monkeypatch, capsys):
+    wrap(monkeypatch, answers)
+    flags = ["--wrapped_path", answers / "wrapped.json", "--save_path", answers / "reviews.json", "--dry_run"]
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "judge", *flags)
+    assert not ended.value.code and re.search(r"requests +24\n", capsys.readouterr().out)
+    assert not (answers / "reviews.json").exists()
+
+
+def test_files_of_the_same_questions_stay_apart_and_an_empty_one_is_named(tmp_path, monkeypatch):
+    won = {"scores": "[9, 1]", "scores_reverse": "[1, 9]"}
+    for name, rows in (("a", [won]), ("b", [won, won]), ("none", [])):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"Meta_Info": {"dataset_name": "koala"}, "data": rows}))
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    run(monkeypatch, "combine", "--review_paths", *paths, "--save_path", tmp_path / "result.json")
+    wins = {name: result["wins"] for name, result in json.loads((tmp_path / "result.json").read_text()).items()}
+    assert wins == {"koala": 1, str(paths[1]): 2, "all": 3}
+    with pytest.raises(CommonError, match="none.json: no judged pair"):
+        run(monkeypatch, "combine", "--review_paths", tmp_path / "none.json", "--save_path", tmp_path / "x.json")

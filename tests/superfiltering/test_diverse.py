@@ -1,5 +1,6 @@
 """Superfiltering.D as a user runs it, with the real sentence encoder in a folder."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def run(tmp_path, monkeypatch):
     def select(*flags, fla_num=2):
         save_path = tmp_path / "out.json"
         words = ["--json_data_path", tmp_path / "in.json", "--json_save_path", save_path, "--emb_model", ENCODER]
-        words += ["--ifd_num", 20, "--fla_num", fla_num, *flags]
+        words += ["--ifd_num", 20, "--fla_num", fla_num] if fla_num else []
+        words += flags
         monkeypatch.setattr(sys, "argv", ["step3_select_diverse.py", *map(str, words)])
         step3_select_diverse.main()
         return list(read_rows(save_path))
@@ -52,8 +54,23 @@ def test_two_rows_stand_for_two_topics(run, monkeypatch):
     assert run(fla_num=5)[:2] == picked
 
 
+def test_by_default_a_fifth_goes_on_and_a_fiftieth_stays(run, tmp_path):
+    rows = list(read_rows(tmp_path / "in.json"))
+    write_rows(tmp_path / "in.json", [row | {"id": n} for n in range(4) for row in rows])
+    assert len(run(fla_num=None)) == 104 // 50
+    counts = json.loads((tmp_path / "out.json.manifest.json").read_text())["counts"]
+    assert counts["difficult"] == 104 // 5
+
+
+def test_conversations_are_embedded_too():
+    turns = [("user", "u"), ("assistant", "a"), ("user", "v"), ("assistant", "b")]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    kinds = {kind: text_to_embed(row, kind, False) for kind in ("whole", "instruction", "response")}
+    assert kinds == {"whole": "u\na\nv\nb", "instruction": "u\nv", "response": "a\nb"}
+
+
 def test_more_than_there_are_is_an_error(run):
-    with pytest.raises(CommonError, match="--fla_num 21, but only 20 rows qualify"):
+    with pytest.raises(CommonError, match="21 to keep of 20 rows that qualify"):
         run(fla_num=21)
 
 

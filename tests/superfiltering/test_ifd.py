@@ -4,11 +4,12 @@ import copy
 import math
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.errors import BadInput, Reject
-from superfiltering.conversation import Text, chat_text, checked, plain_text
+from common.errors import BadInput, CommonError, Reject
+from superfiltering.conversation import Text, as_messages, chat_text, checked, plain_text
 from superfiltering.ifd import plan_row, score_rows, score_rows_paper_exact, start_token, token_span
 from superfiltering.token_losses import length_sorted_batches, prepare_scorer
 from tests.oracles import ifd as oracle
@@ -121,6 +122,41 @@ def test_a_conversation_has_a_score_for_each_turn_and_one_for_all(model_and_toke
     tokens = [turn["tokens"] for turn in line["turns"]]
     mean = sum(turn["loss"][3] * count for turn, count in zip(line["turns"], tokens, strict=True)) / sum(tokens)
     assert line["tokens"] == sum(tokens) and same(line["loss"][3], mean)
+
+
+def test_odd_conversations_are_set_aside_or_scored_never_fatal(model_and_tokenizer):
+    tokenizer = make_tokenizer(bos=False)
+    tokenizer.chat_template = (
+        "{% if not messages %}{{ raise_exception('nothing') }}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+
+    def turns(*roles):
+        return {"messages": [{"role": role, "content": f"text {n}"} for n, role in enumerate(roles)]}
+
+    text = chat_text(turns("assistant", "user", "assistant"), tokenizer)
+    assert [text.whole[slice(*place)] for place in text.answers] == ["text 0", "text 2"]
+    for row, reason in [
+        (turns(), "no answer"),
+        (turns("user"), "no answer"),
+        (turns("system", "user", "assistant"), "no system role"),
+    ]:
+        with pytest.raises(Reject, match=reason):
+            chat_text(row, tokenizer)
+
+
+def test_alpaca_and_messages_of_the_same_turns_are_one_text():
+    row = {"instruction": "q", "input": "i", "output": "a."}
+    assert plain_text({"messages": as_messages(row)}) == plain_text(row)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(model_and_tokenizer):
+    model, tokenizer = model_and_tokenizer
+    scorer = scorer_of(model, tokenizer)
+    scorer.head.tiles[0].bias = torch.full((len(scorer.head.weight),), torch.nan)
+    with pytest.raises(CommonError, match="cannot hold a number"):
+        score_rows(scorer, [plain_text({"instruction": "The cat", "output": "sat on"})] * 3, LIMIT, 8)
 
 
 def test_the_chat_template_of_the_model_goes_around_the_turns():

@@ -61,8 +61,8 @@ def test_missing_scores_are_null_by_default_and_step_2_notices_scores_of_other_d
     lines = [{"index": 0, "ppl": [0, 4.0, 0, 2.0], "loss": [0, 2.0, 0, 1.0]}, {"index": 1, "unscored": "x"}]
     flags = {"json_data_path": tmp_path / "rows.json", "json_save_path": tmp_path / "with.json"}
     for wrong, message in [
-        (lines, "no score for row 2"),
-        ([*lines, {"index": 3, "ppl": []}], "no score for row 2"),
+        (lines, "row 2: no score in"),
+        ([*lines, {"index": 3, "ppl": []}], "row 2: no score in"),
         ([*lines, {"index": 2, "unscored": ""}, {"index": 3, "unscored": ""}], "a score for row 3"),
     ]:
         write_rows(tmp_path / "scores.jsonl", wrong)
@@ -74,6 +74,51 @@ def test_missing_scores_are_null_by_default_and_step_2_notices_scores_of_other_d
     assert first == {"n": 0, "ppl_A_direct": 4.0, "ppl_A_condition": 2.0, "ifd_ppl": 0.5, "ifd_loss": 0.5}
     assert second == {"n": 1, "ppl_A_direct": None, "ppl_A_condition": None, "ifd_ppl": None, "ifd_loss": None}
     assert third["ifd_ppl"] is None
+
+
+def test_rows_set_aside_in_one_step_are_set_aside_in_the_next(run, tmp_path, model_folder):
+    rows = [{"instruction": f"why {n}", "output": f"red, green {n}"} for n in range(8)]
+    lines = [json.dumps(row) for row in rows]
+    lines[1], lines[4] = '{"instruction": "no output"}', "{broken"
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    skip = {"on_bad_row": "skip"}
+    paths = {"json_data_path": tmp_path / "rows.jsonl", "json_save_path": tmp_path / "with.jsonl"}
+    scores = tmp_path / "scores.jsonl"
+    run(
+        step1_score_ifd, data_path=tmp_path / "rows.jsonl", save_path=scores, model_name_or_path=model_folder,
+        max_length=64, **skip,
+    )  # fmt: skip
+    run(step2_attach_scores, pt_data_path=scores, **paths, **skip)
+    assert [row["instruction"] for row in read_rows(tmp_path / "with.jsonl")] == [
+        f"why {n}" for n in (0, 2, 3, 5, 6, 7)
+    ]
+    with (tmp_path / "with.jsonl").open("r+") as file:  # now the scored rows have a broken one as well
+        whole = file.read().splitlines()
+        file.seek(0)
+        file.write("\n".join([whole[0], "{broken", *whole[1:]]))
+    flags = {"json_data_path": tmp_path / "with.jsonl", "filter_threash": 99, "sample_num": 6, "add_index": True}
+    run(step3_select, json_save_path=tmp_path / "best.jsonl", random_baseline=tmp_path / "some.jsonl", **flags, **skip)
+    best = list(read_rows(tmp_path / "best.jsonl"))
+    assert sorted(row["index"] for row in best) == [0, 2, 3, 4, 5, 6]
+    assert [row["ifd_ppl"] for row in best] == sorted((row["ifd_ppl"] for row in best), reverse=True)
+    assert len(list(read_rows(tmp_path / "some.jsonl"))) == 6
+
+
+def test_baselines_of_the_papers_scores_may_hold_rows_without_a_number(run, tmp_path, reference):
+    assert any(math.isnan(row["ifd_ppl"]) for row in reference["attached"])
+    write_rows(tmp_path / "with.json", reference["attached"], allow_nan=True)
+    usable = sum(row["ifd_ppl"] < 1 for row in reference["attached"])
+    flags = {"json_data_path": tmp_path / "with.json", "json_save_path": tmp_path / "best.json", "sample_num": usable}
+    for seed in range(3):
+        run(step3_select, random_baseline=tmp_path / "random.json", seed=seed, **flags)
+        assert len(list(read_rows(tmp_path / "random.json", allow_nan=True))) == usable
+
+
+def test_a_worker_without_the_gpu_it_was_promised_says_so(run, tmp_path, data, model_folder, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    flags = {"data_path": data, "save_path": tmp_path / "out.jsonl", "model_name_or_path": model_folder}
+    with pytest.raises(CommonError, match="no GPU for this worker"):
+        run(step1_score_ifd, num_gpus=1, max_length=64, **flags)
 
 
 def test_score_select_and_compare_from_start_to_end(run, tmp_path, data, model_folder):
