@@ -137,8 +137,11 @@ def distance(question: str, other: str) -> int:
     """Size of the multiset difference of the characters, both directions; MAX_DISTANCE + 1 if larger than MAX_DISTANCE.
 
     The longest common subsequence of sorted texts is their common multiset, so an edit distance without substitution
-    is this distance.
+    is this distance. Of the texts as they are, it is no less, and no distance is less than that of the lengths.
     """
+    in_order = Indel.distance(question, other, score_cutoff=MAX_DISTANCE)
+    if in_order == abs(len(question) - len(other)):
+        return in_order
     return Indel.distance("".join(sorted(question)), "".join(sorted(other)), score_cutoff=MAX_DISTANCE)
 
 
