@@ -3,8 +3,8 @@
     deepspeed --num_gpus 8 common/finetune.py --data_path converter.jsonl --model_name_or_path Qwen/Qwen1.5-7B-Chat \\
         --output_dir converter_model --deepspeed zero2
 
-in   {"instruction": "…", "output": "…"} (--prompt_key, --response_key), or {"messages": [{"role": …, "content": …}, …]}
 in   {"instruction": …, "output": …} (--prompt_key, --response_key), or {"messages": [{"role": …, "content": …}, …]}
+out  the model, its checkpoints, loss.png, and settings.json: a folder begun with other settings is refused
 The same command goes on from the last checkpoint. Several machines: deepspeed --hostfile hosts.txt common/finetune.py …
 One CPU or GPU without DeepSpeed: python common/finetune.py … --deepspeed none
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError
-from common.rows import scan_rows
+from common.rows import scan_rows, write_text
 from common.sft_examples import NO_LOSS, conversation, encode, fit
 from common.step import BadValue, progress, run_main
 
@@ -33,6 +33,9 @@ PEAK_FLOPS = {
     "H200": 989e12,
     "H20": 148e12,
 }  # bf16, dense
+# What may change between a killed run and the one that goes on.
+FREE_SETTINGS = {"data_path", "output_dir", "local_rank", "logging_steps"}
+FREE_SETTINGS |= {"save_steps", "save_total_limit", "ignore_memory"}
 
 
 def read_examples(args: argparse.Namespace, tokenizer: Any) -> tuple[list[dict], dict[str, int]]:
@@ -44,13 +47,13 @@ def read_examples(args: argparse.Namespace, tokenizer: Any) -> tuple[list[dict],
             if isinstance(row, BadRow):
                 raise row
             messages = conversation(row, args.prompt_key, args.response_key, args.system_prompt)
+            whole = encode(tokenizer, messages, chat, args.loss_on)
         except (BadRow, BadValue) as problem:
             if args.on_bad_row == "stop":
                 reason = problem.problem if isinstance(problem, BadRow) else problem.reason
                 raise BadRow(args.data_path, index, f"{reason} (--on_bad_row skip leaves it out)") from None
             counts["bad rows"] += 1
             continue
-        whole = encode(tokenizer, messages, chat, args.loss_on)
         example = fit(whole, args)
         counts["dropped, too long"] += example is None
         if example is not None:
@@ -81,7 +84,8 @@ def estimate_memory(args: argparse.Namespace, parameters: int, largest: int, pro
     frozen = 0.0
     if args.lora_rank:
         # The base model stands on every GPU (ZeRO-3 shares it) in 16 bits, or 4; what trains is small.
-        frozen = parameters * (0.55 if args.qlora else 2) / (processes if "zero3" in args.deepspeed else 1)
+        shared = "zero3" in args.deepspeed and not args.qlora  # 4-bit weights cannot be
+        frozen = parameters * (0.55 if args.qlora else 2) / (processes if shared else 1)
         parameters = largest = int(parameters * 0.01 * args.lora_rank / 16)
     if args.deepspeed == "none":
         return (frozen + 16 * parameters) / GB
@@ -152,7 +156,7 @@ def training_arguments(args: argparse.Namespace) -> Any:
     config = None if args.deepspeed == "none" else str(ZERO_CONFIGS / f"{args.deepspeed}.json")
     if config and Path(args.deepspeed).suffix == ".json":
         config = args.deepspeed
-    return SFTConfig(
+    settings = SFTConfig(
         output_dir=args.output_dir,
         deepspeed=config,
         num_train_epochs=args.num_train_epochs,
@@ -179,6 +183,9 @@ def training_arguments(args: argparse.Namespace) -> Any:
         report_to="none",
         disable_tqdm=not sys.stderr.isatty(),
     )
+    if args.deepspeed == "none" and settings.n_gpu > 1:
+        settings._n_gpu = 1  # else one process would use all GPUs, with as many times the batch
+    return settings
 
 
 def hush_bars() -> None:
@@ -256,9 +263,26 @@ def make_trainer(args: argparse.Namespace, settings: Any, tokenizer: Any, exampl
 
 
 def last_checkpoint(args: argparse.Namespace) -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
+    """The last whole one: the trainer writes its state at the end."""
+    found = [path.parent for path in Path(args.output_dir).glob("checkpoint-*/trainer_state.json")]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
 
-    return get_last_checkpoint(args.output_dir) if Path(args.output_dir).is_dir() else None
+
+def keep_settings(args: argparse.Namespace, processes: int, checkpoint: str | None) -> None:
+    """Refuse to go on from what other data or settings began; note these for the next start."""
+    settings = {name: value for name, value in vars(args).items() if name not in FREE_SETTINGS}
+    settings |= {"processes": processes, "data": list(manifest.hash_inputs([args.data_path]).values())}
+    path = Path(args.output_dir, "settings.json")
+    if checkpoint and path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name in settings if settings[name] != before.get(name)]
+        if changed:
+            shown = ", ".join(f"{name} {before.get(name)!r}, now {settings[name]!r}" for name in changed)
+            raise BadInput(
+                f"{args.output_dir}: was begun with other settings ({shown}); name another --output_dir, or remove it"
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(settings, indent=1) + "\n")
 
 
 def draw_loss(curve: list[tuple[int, float]], path: Path) -> None:
@@ -347,6 +371,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.paper_exact:
         args.loss_on, args.max_length, args.too_long = "all", 512, "cut"
+    if bool(args.max_source_length) != bool(args.max_target_length):
+        parser.error("--max_source_length and --max_target_length: give both")
+    if args.max_source_length and args.loss_on == "all":
+        parser.error("--max_source_length: prompt and response cannot be told apart with --loss_on all")
     if args.qlora and not args.lora_rank:
         args.lora_rank = 16
     return args
@@ -361,7 +389,8 @@ def main() -> None:
     args.use_cpu = not torch.cuda.is_available()
     args.bf16 = args.precision == "bf16" or args.precision == "auto" and not args.use_cpu
     processes = int(os.environ.get("WORLD_SIZE", 1))
-    nodes = max(1, processes // int(os.environ.get("LOCAL_WORLD_SIZE", processes)))
+    local = os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("LOCAL_SIZE") or processes  # torchrun's, DeepSpeed's
+    nodes = max(1, processes // int(local))
     first = int(os.environ.get("RANK", 0)) == 0
     tokenizer = AutoTokenizer.from_pretrained(args.model_name_or_path, trust_remote_code=args.trust_remote_code)
     if tokenizer.pad_token is None:
@@ -372,6 +401,8 @@ def main() -> None:
     if first:
         print(json.dumps({"counts": counts, "plan": plan, "goes_on_from": checkpoint}), flush=True)
     refuse_what_cannot_fit(plan, args)
+    if first:
+        keep_settings(args, processes, checkpoint)
     if args.deepspeed != "none":
         import deepspeed
 

@@ -39,7 +39,8 @@ def main() -> None:
     )
     merged = PeftModel.from_pretrained(model, args.adapter_path).merge_and_unload()
     merged.save_pretrained(args.save_path)
-    AutoTokenizer.from_pretrained(args.adapter_path).save_pretrained(args.save_path)
+    tokenizer = AutoTokenizer.from_pretrained(args.adapter_path, trust_remote_code=args.trust_remote_code)
+    tokenizer.save_pretrained(args.save_path)
     print(f"{args.save_path}: {base} with {args.adapter_path} merged in, {args.dtype}")
 
 

@@ -32,7 +32,10 @@ def results_below(folder: str) -> dict[str, dict]:
     for path in sorted(Path(folder).rglob("*.manifest.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         if "result" in facts:
-            found[path.name.removesuffix(".manifest.json").removesuffix(".scored.jsonl")] = facts["result"]
+            name = path.name.removesuffix(".manifest.json").removesuffix(".scored.jsonl")
+            if name in found:
+                raise BadInput(f"{folder}: {name} is there twice; name the folder of one model")
+            found[name] = facts["result"]
     if not found:
         raise BadInput(f"{folder}: no scored rows below; run the evaluation first")
     return found

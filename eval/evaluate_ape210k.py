@@ -18,7 +18,16 @@ from common.step import BadValue, Step, add_step_arguments, need, progress, run_
 ANSWER = re.compile(r"答：[^\n]*")
 PART = re.compile(r"（\d+）[^\n]*")
 CONCLUSION = re.compile(r"故(?:答案为|选).*", re.DOTALL)
-NUMBER = re.compile(r"(\d+)?\((\d+)/(\d+)\)|(\d+(?:\.\d+)?)(?:/(\d+(?:\.\d+)?))?(%)?")
+NUMBER = re.compile(
+    r"(\d{1,40})?\((\d{1,40})/(\d{1,40})\)|(\d{1,40}(?:\.\d{1,40})?)(?:/(\d{1,40}(?:\.\d{1,40})?))?(%)?"
+)
+ONE_WAY = [  # of writing what is written in several
+    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
+    (re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r"(\1/\2)"),
+    (re.compile(r"(\d+)分之(\d+)"), r"(\2/\1)"),
+    (re.compile(r"(\d+)又(?:\((\d+/\d+)\)|(\d+/\d+))"), r"\1(\2\3)"),
+    (re.compile(r"\\?％|\\%"), "%"),
+]
 SENTENCE_END = "．。. "
 
 
@@ -69,8 +78,10 @@ def judge(target: str, output: str) -> tuple[bool, str]:
 
 
 def values(text: str) -> set[Fraction]:
-    """The numbers of a text by value: 0.50 is 0.5, (1/2) is 1/2, 2(1/2) is 5/2, 50% is 1/2."""
+    """The numbers of a text by value: 0.50 is 0.5, (1/2) and 2分之1 are 1/2, 2(1/2) and 2又1/2 are 5/2, 50% is 1/2."""
     found = set()
+    for pattern, plain in ONE_WAY:
+        text = pattern.sub(plain, text)
     for whole, upper, lower, number, divisor, percent in NUMBER.findall(text):
         if upper:
             if int(lower):

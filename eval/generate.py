@@ -59,7 +59,7 @@ def request_maker(args: argparse.Namespace) -> Callable[[dict], Request]:
 
 def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
     def use_answer(row: dict, answer: Answer) -> dict:
-        if not answer.text.strip():
+        if not answer.text.strip() and not args.keep_empty:
             raise Reject("empty answer")
         if answer.finish_reason == "length" and not args.keep_truncated:
             raise Reject("cut off at max_tokens (--keep_truncated keeps such answers)")
@@ -80,6 +80,7 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--prompt_template", help="file with {prompt} where the question goes")
     group.add_argument("--api", choices=["chat", "completions"], default="chat", help="endpoint (default: chat)")
     group.add_argument("--keep_truncated", action="store_true", help="keep answers cut off at --max_tokens")
+    group.add_argument("--keep_empty", action="store_true", help="keep empty answers: an evaluation counts them wrong")
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.0, max_tokens=1024)
     return parser.parse_args()

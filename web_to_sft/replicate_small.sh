@@ -14,7 +14,7 @@ ROWS=${ROWS:-$([[ $SHORT ]] && echo 4000 || echo 30000)}
 BATCH=${BATCH:-$([[ $SHORT ]] && echo 16 || echo 64)}
 HIDDEN=${HIDDEN:-$([[ $SHORT ]] && echo 128 || echo 256)}
 LAYERS=${LAYERS:-$([[ $SHORT ]] && echo 3 || echo 6)}
-OUT=${OUT:-results/web_to_sft/small}
+OUT=${OUT:-results/web_to_sft/small${SHORT:+_short}}
 
 SCORES=()
 for seed in $SEEDS; do

@@ -4,7 +4,6 @@
     python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
 
 in   test.jsonl of web_to_sft/small_world.py, and the converter that common/finetune.py trained
-out  {"raw": {"exact": …, "answer": …}, "rules": {…}, "converter": {…}, "rows": …}; --table prints mean and spread
 out  {"raw": {"exact": …, "answer": …}, "rules": …, "converter": …, "rows": …}; --table prints mean and spread
 """
 

@@ -20,6 +20,8 @@ from common.rows import RowWriter, scan_rows
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
 from web_to_sft.fuzzy_pairs import NORMALIZERS, SCORERS, Index, match_all
 
+NEVER_MATCHES = "\0" * 16  # no normaliser leaves such a text
+
 
 def text_of(row: dict, key: str) -> str:
     """The column's text; the paper's high-quality rows hold it as the only element of a list."""
@@ -31,20 +33,26 @@ def text_of(row: dict, key: str) -> str:
     return value
 
 
-def read_high_quality(args: argparse.Namespace) -> Index:
+def read_high_quality(args: argparse.Namespace) -> tuple[Index, int]:
+    """The index, and how many bad rows hold a place in it without ever matching."""
     normalise = NORMALIZERS[args.normalizer]
-    questions, solutions = [], []
+    questions, solutions, bad = [], [], 0
     for index, row in enumerate(scan_rows(args.high_quality_path)):
-        if isinstance(row, BadRow):
-            raise row
         try:
-            questions.append(normalise(text_of(row, args.high_quality_question_key)))
-            solutions.append(normalise(text_of(row, args.high_quality_solution_key)))
-        except BadValue as problem:
-            raise BadRow(args.high_quality_path, index, problem.reason) from None
-    if not questions:
-        raise BadInput(f"{args.high_quality_path}: has no rows")
-    return Index(questions, solutions, strict=args.normalizer != "paper", check_answers=args.check_answers)
+            if isinstance(row, BadRow):
+                raise row
+            question = normalise(text_of(row, args.high_quality_question_key))
+            solution = normalise(text_of(row, args.high_quality_solution_key))
+        except (BadRow, BadValue) as problem:
+            if args.on_bad_row == "stop":
+                raise BadRow(args.high_quality_path, index, getattr(problem, "reason", str(problem))) from None
+            question = solution = NEVER_MATCHES
+            bad += 1
+        questions.append(question)
+        solutions.append(solution)
+    if bad == len(questions):
+        raise BadInput(f"{args.high_quality_path}: has no usable rows")
+    return Index(questions, solutions, strict=args.normalizer != "paper", check_answers=args.check_answers), bad
 
 
 def read_web(args: argparse.Namespace, step: Step, places: list[int]) -> Iterator[tuple[str, str]]:
@@ -66,7 +74,11 @@ def histogram(distances: Counter) -> dict[str, int]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--web_path", required=True, help="crawled problems")
-    parser.add_argument("--high_quality_path", required=True, help="clean problems, read into memory")
+    parser.add_argument(
+        "--high_quality_path",
+        required=True,
+        help="clean problems, read into memory (of several splits: the folder of one)",
+    )
     parser.add_argument("--save_path", required=True, help="pairs of indices")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     parser.add_argument("--near_misses", type=int, default=200, help="how many to keep for inspection (default: 200)")
@@ -102,7 +114,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    highquality = read_high_quality(args)
+    highquality, bad = read_high_quality(args)
     distances, places = Counter(), []
     near_misses = RowWriter(Path(f"{args.save_path}.near_misses.jsonl"))
     with Step(args, inputs=[args.web_path, args.high_quality_path], output=args.save_path) as step, near_misses:
@@ -129,6 +141,7 @@ def main() -> None:
                     near_misses.write(
                         {"highquality_idx": match.rejected, "web57w_idx": web, "distance": match.distance}
                     )
+        step.counts["bad clean rows"] += bad
         step.facts["distances"] = histogram(distances)
     for distance, count in histogram(distances).items():
         print(f"distance {distance}: {count:,} pairs")

@@ -11,7 +11,7 @@ import argparse
 
 from common.errors import BadRow
 from common.prompts import fill, load_prompt
-from common.rows import read_rows
+from common.rows import read_rows, scan_rows
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
 from web_to_sft.conversions import ANSWER_MARK, NOT_MATHS, QUESTION_MARK, UNREADABLE
 from web_to_sft.step1_match_pairs import text_of
@@ -36,7 +36,11 @@ def read_refusals(path: str, args: argparse.Namespace, template: str) -> list[di
     for index, row in enumerate(read_rows(path)):
         if row.get("refusal") not in sentences:
             raise BadRow(path, index, f'"refusal" is {row.get("refusal")!r}, expected not_maths or unreadable')
-        prompt = converter_prompt(template, row[args.web_question_key], row[args.web_analysis_key])
+        try:
+            texts = text_of(row, args.web_question_key), text_of(row, args.web_analysis_key)
+        except BadValue as problem:
+            raise BadRow(path, index, problem.reason) from None
+        prompt = converter_prompt(template, *texts)
         examples.append({"instruction": prompt, "output": sentences[row["refusal"]]})
     return examples
 
@@ -60,10 +64,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def wanted_rows(path: str, indices: set[int], keys: tuple[str, str]) -> dict[int, tuple[str, str]]:
-    """The two texts of the rows that pairs point at; the other rows of a large crawl are read past."""
+    """The two texts of the rows that pairs point at; the other rows of a large crawl, bad ones too, are read past."""
     found = {}
-    for index, row in enumerate(read_rows(path)):
+    for index, row in enumerate(scan_rows(path)):
         if index in indices:
+            if isinstance(row, BadRow):
+                raise row
             try:
                 found[index] = text_of(row, keys[0]), text_of(row, keys[1])
             except BadValue as problem:
@@ -85,7 +91,8 @@ def main() -> None:
         (args.high_quality_question_key, args.high_quality_solution_key),
     )
     inputs = [args.pairs_path, args.web_path, args.high_quality_path]
-    with Step(args, inputs=inputs, output=args.save_path) as step:
+    refusals_path = [args.refusals_path] if args.refusals_path else []
+    with Step(args, inputs=[*inputs, *refusals_path], output=args.save_path) as step:
         for index, pair in progress(step.rows(), total=step.total(), unit="pair"):
             try:
                 places = need(pair, "web57w_idx", int), need(pair, "highquality_idx", int)

@@ -21,11 +21,13 @@ BASE=$MODEL
 
 SETTINGS=() # the defaults of common/finetune.py are those of Qwen1.5-7B-Chat: lr 5e-6, 16 a GPU, cosine, warm-up 1 %
 if [[ $MODEL == *chatglm2* ]]; then
-    # ChatGLM2-6B is remote code: it runs only if you say TRUST_REMOTE_CODE=1, and wants transformers 4.33.
+    # ChatGLM2-6B is remote code, and runs only if you say TRUST_REMOTE_CODE=1. That code was written for transformers
+    # 4.33, which this trainer no longer runs on: these are the paper's settings, not something that was run.
     SETTINGS=(--learning_rate 5e-5 --max_source_length 512 --max_target_length 512 --too_long cut)
     [[ ${TRUST_REMOTE_CODE:-} != 1 ]] || SETTINGS+=(--trust_remote_code)
 fi
 WHERE=(--num_gpus "$NUM_GPUS")
+((NUM_GPUS >= 8)) || SETTINGS+=(--gradient_accumulation_steps $((8 / NUM_GPUS))) # the paper's batch of 128 on fewer
 [[ -z ${HOSTFILE:-} ]] || WHERE=(--hostfile "$HOSTFILE")
 WHERE+=(${MASTER_PORT:+--master_port "$MASTER_PORT"}) # two trainings on one machine need two
 

@@ -10,10 +10,11 @@ out  the row with {"instruction": "the clean problem", "output": "the clean solu
 
 import argparse
 
-from common.errors import Reject
+from common.errors import BadRow, Reject
 from common.rows import read_rows
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
 from web_to_sft.conversions import lost_numbers, parse_conversion
+from web_to_sft.step1_match_pairs import text_of
 
 
 def to_sft_row(row: dict, args: argparse.Namespace) -> dict:
@@ -30,7 +31,7 @@ def to_sft_row(row: dict, args: argparse.Namespace) -> dict:
         return result
     if args.max_characters and len(question) + len(answer) > args.max_characters:
         raise Reject(f"longer than {args.max_characters} characters")
-    lost = lost_numbers(row.get(args.question_key) or "", question + answer)
+    lost = lost_numbers(text_of(row, args.question_key) if row.get(args.question_key) else "", question + answer)
     if lost and args.lost_numbers == "reject":
         raise Reject(f"lost numbers: {', '.join(lost)}")
     return result | {"lost_numbers": lost} if lost else result
@@ -43,6 +44,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--output_column", default="output", help="column of the converter's text (default: output)")
     parser.add_argument("--question_key", default="question", help="column of the crawled problem (default: question)")
     parser.add_argument("--add_path", help="high-quality rows to put in front, as the solver is trained on both")
+    parser.add_argument("--high_quality_question_key", default="input", help="its column (default: input)")
+    parser.add_argument("--high_quality_solution_key", default="solve_step", help="its column (default: solve_step)")
     parser.add_argument("--max_characters", type=int, default=0, help="set longer rows aside (default: 0, no limit)")
     parser.add_argument(
         "--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers (default: flag)"
@@ -52,19 +55,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def high_quality_rows(path: str) -> list[dict]:
-    """Clean rows to train on: {"instruction", "output"}, or the paper's {"input": […], "solve_step": […]}."""
+def high_quality_rows(path: str, keys: tuple[str, str]) -> list[dict]:
+    """Clean rows to train on: {"instruction", "output"}, or the columns that steps 1 and 2 read."""
     rows = []
-    for row in read_rows(path):
-        if "solve_step" in row:
-            row = {"instruction": row["input"][0], "output": row["solve_step"][0]}
-        rows.append({"instruction": row["instruction"], "output": row["output"]})
+    for index, row in enumerate(read_rows(path)):
+        question_key, solution_key = keys if keys[1] in row else ("instruction", "output")
+        try:
+            rows.append({"instruction": text_of(row, question_key), "output": text_of(row, solution_key)})
+        except BadValue as problem:
+            raise BadRow(path, index, problem.reason) from None
     return rows
 
 
 def main() -> None:
     args = parse_args()
-    clean = high_quality_rows(args.add_path) if args.add_path else []
+    keys = args.high_quality_question_key, args.high_quality_solution_key
+    clean = high_quality_rows(args.add_path, keys) if args.add_path else []
     inputs = [args.data_path, *([args.add_path] if args.add_path else [])]
     with Step(args, inputs=inputs, output=args.save_path) as step:
         for row in clean:

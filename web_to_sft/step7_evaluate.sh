@@ -13,9 +13,9 @@ CMATH=${CMATH:-data/cmath_dev.jsonl}
 OUT=${OUT:-results/web_to_sft/evaluation}
 
 start_server --model "$MODEL" --data_parallel "${NUM_GPUS:-8}"
-run python -m eval.generate --data_path "$APE210K" --prompt_key original_text --response_key output --keep_truncated \
-    --model "$MODEL" --save_path "$OUT/eval_test.ape.jsonl"
-run python -m eval.generate --data_path "$CMATH" --prompt_key input --keep_truncated \
+run python -m eval.generate --data_path "$APE210K" --prompt_key original_text --response_key output \
+    --keep_truncated --keep_empty --model "$MODEL" --save_path "$OUT/eval_test.ape.jsonl"
+run python -m eval.generate --data_path "$CMATH" --prompt_key input --keep_truncated --keep_empty \
     --model "$MODEL" --save_path "$OUT/cmath_dev.jsonl"
 run python -m eval.evaluate_ape210k --base_output_path "$OUT" --target_key ans
 run python -m eval.cmath_eval --response_dir "$OUT/cmath_dev.jsonl"

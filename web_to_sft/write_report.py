@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common import manifest, report
 from common.errors import BadInput
-from common.rows import read_rows
+from common.rows import read_rows, scan_rows
 from common.step import run_main
 from web_to_sft.step1_match_pairs import text_of
 
@@ -70,7 +70,7 @@ def pair_sections(run: Run) -> list[str]:
             "#crawled row": str(pair["web57w_idx"]),
             "#clean row": str(pair["highquality_idx"]),
             **distance,
-            "crawled": crawled[keys["web_question_key"]] + "\n\n" + crawled[keys["web_analysis_key"]],
+            "crawled": "\n\n".join(text_of(crawled, keys[f"web_{part}_key"]) for part in ("question", "analysis")),
             "clean": text_of(twin, keys["high_quality_question_key"])
             + "\n\n"
             + text_of(twin, keys["high_quality_solution_key"]),
@@ -80,7 +80,7 @@ def pair_sections(run: Run) -> list[str]:
         report.section(
             "Distances of the pairs",
             report.bars({f"distance {distance}": count for distance, count in made["distances"].items()}),
-            note="Characters added or removed in the question after normalisation; with rapidfuzz, 100 - similarity.",
+            note="Characters added or removed in the question after normalisation; with rapidfuzz, the similarity.",
         ),
         report.section("Pairs at random", report.samples(map(card, pairs))),
         report.section(
@@ -90,7 +90,7 @@ def pair_sections(run: Run) -> list[str]:
 
 
 def rows_at(path: str, wanted: set[int]) -> dict[int, dict]:
-    return {index: row for index, row in enumerate(read_rows(path, allow_nan=True)) if index in wanted}
+    return {index: row for index, row in enumerate(scan_rows(path, allow_nan=True)) if index in wanted}
 
 
 def training_section(run: Run) -> list[str]:

@@ -62,15 +62,31 @@ def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeyp
     assert curve[12] < curve[1] - 0.3
     assert (place / "whole" / "loss.png").stat().st_size > 1000
     assert plan["plan"]["steps"] == 12 and plan["counts"]["rows"] == len(ROWS) and plan["goes_on_from"] is None
-    # What a run killed after step 6 leaves behind.
+    # What a run leaves behind that is killed while it writes its second checkpoint.
     (place / "killed").mkdir()
+    shutil.copy(place / "whole" / "settings.json", place / "killed")
     shutil.copytree(place / "whole" / "checkpoint-6", place / "killed" / "checkpoint-6")
+    shutil.copytree(place / "whole" / "checkpoint-12", place / "killed" / "checkpoint-12")
+    (place / "killed" / "checkpoint-12" / "trainer_state.json").unlink()
     plan, _ = train(monkeypatch, capsys, place, "killed")
     assert plan["goes_on_from"].endswith("checkpoint-6")
     again = dict(json.loads((place / "killed.manifest.json").read_text(encoding="utf-8"))["loss"])
     assert again == pytest.approx(curve, abs=1e-5)
     whole, killed = weights(place / "whole"), weights(place / "killed")
     assert all(torch.allclose(whole[name], killed[name], atol=1e-6) for name in whole)
+
+
+def test_a_folder_begun_with_other_data_or_settings_is_refused(monkeypatch, capsys, place):
+    train(monkeypatch, capsys, place, "begun", "--max_steps", 6)
+    write_rows(place / "other.jsonl", ROWS[1:])
+    for more, named in [
+        (["--learning_rate", 1e-4], "learning_rate 0.003, now 0.0001"),
+        (["--data_path", place / "other.jsonl"], "data"),
+    ]:
+        with pytest.raises(CommonError, match=f"begun with other settings.*{named}"):
+            train(monkeypatch, capsys, place, "begun", "--max_steps", 6, *more)
+    plan, _ = train(monkeypatch, capsys, place, "begun", "--max_steps", 6, "--logging_steps", 2)
+    assert plan["goes_on_from"].endswith("checkpoint-6")
 
 
 def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
@@ -156,6 +172,10 @@ def test_a_bad_row_is_named_or_left_out(monkeypatch, capsys, place):
     args.on_bad_row = "skip"
     examples, counts = finetune.read_examples(args, tokenizer)
     assert len(examples) == 3 and counts["bad rows"] == 1
+    write_rows(place / "turns.jsonl", [{"messages": []}, {"messages": [{"role": "user", "content": "1"}]}, ROWS[0]])
+    args.data_path = str(place / "turns.jsonl")
+    assert finetune.read_examples(args, tokenizer)[1]["bad rows"] == 2
+    args.data_path = str(place / "bad.jsonl")
     args.max_length = 3
     with pytest.raises(CommonError, match="'dropped, too long': 3"):
         finetune.read_examples(args, tokenizer)

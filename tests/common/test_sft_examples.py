@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from common.errors import BadInput
 from common.sft_examples import NO_LOSS, conversation, encode, fit
+from common.step import BadValue
 
 # The formats of the families, in our own writing: what stands around a turn, not the vendors' templates.
 QWEN = (
@@ -127,3 +128,36 @@ def test_source_and_target_are_cut_apart(prompt, response, source, target):
     args = Namespace(max_length=1, max_source_length=source, max_target_length=target, too_long="cut")
     cut = fit(example, args)
     assert cut["labels"] == [NO_LOSS] * min(prompt, source) + list(range(min(response, target)))
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ([], "no message of the assistant"),
+        ([{"role": "user", "content": "x"}], "no message of the assistant"),
+        (["x"], "message 0 is a str"),
+        ([{"content": "x"}], "no key 'role'"),
+        ([{"role": "assistant", "content": None}], "'content' is a NoneType"),
+    ],
+)
+def test_conversations_that_cannot_be_learned_are_bad_rows(messages, problem):
+    with pytest.raises(BadValue) as raised:
+        conversation({"messages": messages}, "instruction", "output")
+    assert problem in raised.value.reason
+
+
+def test_the_system_prompt_goes_before_conversations_without_one():
+    turns = [{"role": "user", "content": "甲"}, {"role": "assistant", "content": "乙"}]
+    assert conversation({"messages": turns}, "instruction", "output", "丙")[0] == {"role": "system", "content": "丙"}
+    own = [{"role": "system", "content": "own"}, *turns]
+    assert conversation({"messages": own}, "instruction", "output", "丙") == own
+
+
+def test_a_template_that_refuses_a_conversation_makes_a_bad_row():
+    refuses = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}"
+    )
+    messages = conversation({"instruction": "a", "output": "b"}, "instruction", "output", "system")
+    with pytest.raises(BadValue) as raised:
+        encode(tokenizer_with(refuses), messages)
+    assert "no system" in raised.value.reason

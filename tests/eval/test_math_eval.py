@@ -113,3 +113,21 @@ def test_a_row_without_answer_is_named(tmp_path):
 def test_a_folder_without_responses_is_named(tmp_path):
     done = run("eval.cmath_eval", "--response_dir", tmp_path)
     assert done.returncode == 1 and "cmath_dev.jsonl" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "output", "equal"),
+    [
+        ("(4/5)", r"答：$\frac{4}{5}$", True),
+        ("(4/5)", r"\boxed{\dfrac{4}{5}}", True),
+        ("(4/5)", "答：5分之4", True),
+        ("(1000)", "答：1,000米", True),
+        ("50%", "答：50％", True),
+        ("2(1/2)", "答：2又1/2", True),
+        ("2(1/2)", "2又2分之1", True),
+        ("(1/2)", "答：2又1/2", False),
+        ("(9)", "9" * 5000, False),
+    ],
+)
+def test_values_are_equal_however_they_are_written(target, output, equal):
+    assert evaluate_ape210k.judge_by_value(target, output) == equal

@@ -104,6 +104,22 @@ def test_step1_names_a_bad_clean_row(call, tmp_path):
         match(call, tmp_path, clean=tmp_path / "clean.jsonl")
 
 
+def test_bad_rows_on_either_side_never_shift_what_pairs_point_at(call, tmp_path):
+    web, clean = (path.read_text(encoding="utf-8").splitlines() for path in (WEB, CLEAN))
+    (tmp_path / "web.jsonl").write_text("\n".join(["{broken", *web]), encoding="utf-8")
+    (tmp_path / "clean.jsonl").write_text("\n".join(["{broken", '{"input": []}', *clean]), encoding="utf-8")
+    plain = build(call, tmp_path, match(call, tmp_path)[0])
+    paths = {"web": tmp_path / "web.jsonl", "clean": tmp_path / "clean.jsonl"}
+    pairs, _ = match(call, tmp_path, "--on_bad_row", "skip", **paths)
+    assert manifest_of(tmp_path / "pairs.jsonl")["counts"]["bad clean rows"] == 2
+    more = ["--web_path", paths["web"], "--high_quality_path", paths["clean"]]
+    shifted = build(call, tmp_path, pairs, *more)
+    assert [row["output"] for row in shifted] == [row["output"] for row in plain]
+    assert [row["highquality_idx"] for row in shifted] == [row["highquality_idx"] + 2 for row in plain]
+    with pytest.raises(BadRow, match="row 0"):
+        build(call, tmp_path, [{"highquality_idx": 0, "web57w_idx": 1}], *more)
+
+
 # ---------------------------------------------------------------- step 2
 
 
@@ -252,6 +268,20 @@ def test_step5_reads_another_column_and_puts_clean_rows_in_front(call, tmp_path)
     rows, clean = list(read_rows(tmp_path / "sft.jsonl")), list(read_rows(CLEAN))
     assert rows[0] == {"instruction": clean[0]["input"][0], "output": clean[0]["solve_step"][0]}
     assert len(rows) == len(clean) + 1 and "chatglm2_cot_output" not in rows[-1]
+
+
+def test_step5_takes_clean_rows_in_the_columns_and_forms_that_step_1_takes(call, tmp_path):
+    write_rows(tmp_path / "converted.jsonl", [{"question": ["1"], "output": GOOD}])
+    rows = [{"q": "小明有3个苹果", "a": "3+5=8"}, {"q": ["小红"], "a": ["1"]}]
+    write_rows(tmp_path / "clean.jsonl", rows)
+    flags = ["--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl"]
+    flags += ["--add_path", tmp_path / "clean.jsonl"]
+    keys = ["--high_quality_question_key", "q", "--high_quality_solution_key", "a"]
+    call(step5_build_sft, *flags, *keys)
+    first, second, _ = read_rows(tmp_path / "sft.jsonl")
+    assert first == {"instruction": "小明有3个苹果", "output": "3+5=8"} and second["output"] == "1"
+    with pytest.raises(BadRow, match="row 0: no key 'output'|row 0: no key 'instruction'"):
+        call(step5_build_sft, *flags)
 
 
 def test_step5_stops_at_a_row_without_output(call, tmp_path):
