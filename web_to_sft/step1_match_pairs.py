@@ -141,7 +141,8 @@ def main() -> None:
                     near_misses.write(
                         {"highquality_idx": match.rejected, "web57w_idx": web, "distance": match.distance}
                     )
-        step.counts["bad clean rows"] += bad
+        if bad:
+            step.counts["bad clean rows"] = bad
         step.facts["distances"] = histogram(distances)
     for distance, count in histogram(distances).items():
         print(f"distance {distance}: {count:,} pairs")
