@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
-from common.errors import Reject
+from common.errors import BadInput, Reject
 from common.llm import Answer
 from common.manifest import hash_text
 from common.prompts import load_prompt
@@ -32,7 +33,13 @@ def prompt_for(name: str, lang: str, args: argparse.Namespace) -> str:
 
 @cache
 def _prompt(name: str, lang: str, folder: str | None) -> str:
-    return load_prompt("webr", name, lang, path=f"{folder}/{name}.{lang}.txt" if folder else None)
+    """From the folder; languages that it leaves out, from ours."""
+    if not folder:
+        return load_prompt("webr", name, lang)
+    if not any(Path(folder).glob(f"{name}.*.txt")):
+        raise BadInput(f"{folder}: has no {name}.{lang}.txt")
+    own = Path(folder, f"{name}.{lang}.txt")
+    return load_prompt("webr", name, lang, path=str(own) if own.exists() else None)
 
 
 def prompt_hashes(names: tuple[str, ...], args: argparse.Namespace) -> dict[str, str]:

@@ -8,7 +8,8 @@ from webr.history import Run, runs_behind
 
 
 def write_card(output: Path) -> None:
-    """README.md; its head makes `load_dataset` on the folder take the parquet file alone."""
+    """README.md; its head makes `load_dataset` on the folder take the parquet file alone. A README.md that is there and
+    is not the card of this data stays; then the card is <name>.README.md."""
     runs = runs_behind([output])
     made = runs[-1].manifest
     parquet = output.with_suffix(".parquet").name
@@ -32,7 +33,10 @@ def write_card(output: Path) -> None:
         text += "\n## Prompts\n\nSHA-256 of the prompt files: " + ", ".join(
             f"`{name}` {value[:12]}" for name, value in sorted(prompts.items())
         )
-    write_text(output.with_name("README.md"), text.rstrip() + "\n")
+    path = output.with_name("README.md")
+    if path.exists() and f"\n# {output.stem}\n" not in path.read_text(encoding="utf-8", errors="replace"):
+        path = output.with_name(f"{output.stem}.README.md")
+    write_text(path, text.rstrip() + "\n")
 
 
 def _table(runs: list[Run]) -> str:

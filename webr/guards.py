@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from webr.languages import NAMES, UNKNOWN, detect_language
 
 NGRAM = 8  # words in a row, or characters of Chinese and Japanese, that count as copied
+_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
@@ -21,6 +22,7 @@ class Limits:
     min_request_chars: int = 10
     min_response_chars: int = 20
     max_response_chars: int = 0
+    keep_refusals: bool = False
 
 
 def find_fault(request: str, response: str, page: str, lang: str, limits: Limits) -> str | None:
@@ -34,7 +36,7 @@ def find_fault(request: str, response: str, page: str, lang: str, limits: Limits
 
 
 def too_short_or_long(what: str, text: str, least: int, most: int) -> str | None:
-    if len(text) < least:
+    if len(text) + len(_HAN.findall(text)) < least:  # a Chinese character says as much as two letters
         return f"{what} shorter than {least} characters"
     if most and len(text) > most:
         return f"{what} longer than {most:,} characters"

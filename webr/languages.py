@@ -60,6 +60,7 @@ for _language, _words in _COMMON_WORDS.items():
     for _word in set(_words.split()):
         _LANGUAGES_OF.setdefault(_word, []).append(_language)
 _LOOKED_AT = 20_000  # characters
+LEAST_SHARE = 0.07  # of common words of a language among all; another one that shares a few has less
 
 
 def detect_language(text: str) -> str:
@@ -73,8 +74,9 @@ def detect_language(text: str) -> str:
         return script
     # A word that several languages share counts a part for each; one letter may as well be a variable.
     hits: Counter[str] = Counter()
-    for word in re.findall(r"[^\W\d_]+", text.lower()):
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    for word in words:
         for language in _LANGUAGES_OF.get(word, ()):
             hits[language] += (1 if len(word) > 1 else 0.3) / len(_LANGUAGES_OF[word])
     (best, most), (_, second) = (*hits.most_common(2), ("", 0), ("", 0))[:2]
-    return best if most >= 1 and most > 1.3 * second else UNKNOWN
+    return best if most >= max(1, LEAST_SHARE * len(words)) and most > 1.3 * second else UNKNOWN

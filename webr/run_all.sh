@@ -15,7 +15,8 @@ TOKENIZER=${TOKENIZER-meta-llama/Meta-Llama-3-8B} # of the model to train; empty
 SAVE_NUM=${SAVE_NUM:-}                            # the paper: 100000; empty: as many as there are
 ASK=(--model "$MODEL" --temperature "${TEMPERATURE:-0.6}" --top_p "${TOP_P:-0.9}" --max_tokens 4096 "$@")
 
-start_server --model "$MODEL" --tensor_parallel 4 --data_parallel 2 # two copies on 8 x A800
+# TENSOR_PARALLEL=1 DATA_PARALLEL=1 for one GPU and a small model
+start_server --model "$MODEL" --tensor_parallel "${TENSOR_PARALLEL:-4}" --data_parallel "${DATA_PARALLEL:-2}" # two copies on 8 x A800
 
 # Who wrote the page (30 words); near-duplicate pages go first, nobody pays for them.
 run python webr/step1_infer_author.py --data_path "$DATA" --save_path "$OUT/authors.jsonl" --dedup_pages "${ASK[@]}"

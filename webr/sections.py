@@ -51,7 +51,11 @@ def take_section(page: str, draw: random.Random, as_released: bool = False) -> s
         sections, glue = re.split(r"\n[^\S\n]*\n\s*", page.strip()), "\n\n"
         if len(sections) == 1:
             sections, glue = page.strip().split("\n"), "\n"
-    sections = [section.lstrip("# ") for section in sections]
+    if glue == "\n":  # a line is no heading for beginning with a space, as code does, or with #include
+        sections = [re.sub(r"^ ?#+ +", "", section) for section in sections]
+    else:
+        sections = [section.lstrip("# ") for section in sections]
     if draw.random() < 0.5:
         sections = sections[: draw.randint(1, len(sections))]
-    return glue.join(sections)
+    section = glue.join(sections)
+    return section if section.strip("# \n") or as_released else page

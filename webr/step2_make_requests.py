@@ -48,7 +48,9 @@ def request_maker(args: argparse.Namespace, kind_of: Callable[[int], str]) -> Ca
         values = {"page": plan["section"], "word": plan["word"], "limit": str(plan["limit"])}
         if plan["kind"].startswith("WI"):
             values["author"] = need(row, "author")
-        prompt = fill(prompt_for(plan["kind"], row["lang"], args), language=NAMES[row["lang"]], **values)
+        prompt = fill(
+            prompt_for(plan["kind"], row["lang"], args), language=NAMES.get(row["lang"], row["lang"]), **values
+        )
         return Request(messages=[{"role": "user", "content": prompt}])
 
     return make_request
@@ -62,7 +64,8 @@ def answer_user(args: argparse.Namespace, kind_of: Callable[[int], str]) -> Call
 
 
 def page_numbers(path: str, split: str | None) -> list[int]:
-    pages = [row["page"] for row in scan_rows(path, split) if not isinstance(row, BadRow) and "page" in row]
+    rows = (row for row in scan_rows(path, split) if not isinstance(row, BadRow))
+    pages = [row["page"] for row in rows if isinstance(row.get("page"), int)]
     if not pages:
         raise BadInput(f"{path}: no row has a 'page' number; step1_infer_author.py gives it")
     return pages

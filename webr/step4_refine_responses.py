@@ -26,7 +26,7 @@ def request_maker(args: argparse.Namespace) -> Callable[[dict], Request | None]:
             page=need(row, "section"),
             request=need(row, "request"),
             draft=need(row, "response"),
-            language=NAMES[row["lang"]],
+            language=NAMES.get(row["lang"], row["lang"]),
         )
         return Request(messages=[{"role": "user", "content": prompt}])
 

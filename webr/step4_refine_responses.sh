@@ -12,6 +12,6 @@ MODEL=${MODEL:-meta-llama/Meta-Llama-3-70B-Instruct} # WebR-Basic; WebR-Pro: gpt
 TEMPERATURE=${TEMPERATURE:-0.6}
 TOP_P=${TOP_P:-0.9}
 
-start_server --model "$MODEL" --tensor_parallel 4 --data_parallel 2 # two copies on 8 x A800
+start_server --model "$MODEL" --tensor_parallel "${TENSOR_PARALLEL:-4}" --data_parallel "${DATA_PARALLEL:-2}" # two copies on 8 x A800
 run python webr/step4_refine_responses.py --data_path "$OUT/responses.jsonl" --save_path "$OUT/refined.jsonl" \
     --model "$MODEL" --temperature "$TEMPERATURE" --top_p "$TOP_P" --max_tokens 4096 "$@"

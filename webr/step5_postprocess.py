@@ -48,7 +48,7 @@ class Rows:
 
     def add(self, row: dict, side: str) -> int:
         self._places.append(self._file.seek(0, 2))
-        self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.write(json.dumps(row, default=str).encode() + b"\n")
         self.sides.append(side)
         return len(self.sides) - 1
 
@@ -68,6 +68,7 @@ class Rows:
 
 def read_all(step: Step, args: argparse.Namespace, limits: Limits | None, rows: Rows) -> None:
     """Each row once, with the reason if it will not do."""
+    wanted = {side for side, paths in (("WI", args.WI_data_paths), ("WR", args.WR_data_paths)) if paths}
     for path in step.inputs:
         side = "WI" if path in args.WI_data_paths else "WR"
         for index, row in enumerate(scan_rows(path, args.split)):
@@ -81,7 +82,9 @@ def read_all(step: Step, args: argparse.Namespace, limits: Limits | None, rows: 
                 continue
             its_side = row.get("kind", side)[:2]
             number = rows.add(row, its_side)
-            if reason := fault_of(row, its_side, limits):
+            if its_side not in wanted:
+                rows.reasons[number] = f"{its_side}, but no --{its_side}_data_paths"
+            elif reason := fault_of(row, its_side, limits):
                 rows.reasons[number] = reason
     if not rows.sides:
         raise BadInput(f"{', '.join(step.inputs)}: no rows")
@@ -137,9 +140,9 @@ def choose(rows: Rows, args: argparse.Namespace) -> list[int]:
 
 def shares(args: argparse.Namespace, accepted: dict[str, int]) -> dict[str, int]:
     """How many rows of each side: as many as the ratio lets, or exactly --save_num of them."""
-    if args.ratio is None and args.save_num is None:
+    if args.ratio is None and (args.save_num is None or not any(accepted.values())):
         return accepted
-    ratio = args.ratio or [max(accepted["WI"], 1), accepted["WR"]]
+    ratio = args.ratio or [accepted["WI"], accepted["WR"]]
     if args.save_num is not None:
         return dict(zip(SIDES, sizes(args.save_num, ratio), strict=True))
     whole = min(accepted[side] // part for side, part in zip(SIDES, ratio, strict=True) if part)
@@ -215,11 +218,16 @@ def parse_args() -> argparse.Namespace:
     )
     for name in ("min_request_chars", "min_response_chars", "max_response_chars"):
         guards.add_argument(f"--{name}", type=int, default=getattr(off, name), help="0: off (default: %(default)s)")
+    guards.add_argument("--keep_refusals", action="store_true", help="keep responses that refuse")
     guards.add_argument("--paper_exact", action="store_true", help="filter, near-duplicates and sizes as released")
     add_step_arguments(parser)
     args = parser.parse_args()
     if not args.WI_data_paths + args.WR_data_paths:
         parser.error("give --WI_data_paths, --WR_data_paths or both")
+    if args.save_num is not None and args.save_num < 1:
+        parser.error("--save_num: at least 1")
+    if not 0 < args.threshold <= 1 or args.num_perm < 1:
+        parser.error("--threshold lies above 0 and up to 1, --num_perm is at least 1")
     if args.ratio and not (args.WI_data_paths and args.WR_data_paths):
         args.ratio = None  # one side alone has no ratio
     return args
@@ -241,7 +249,7 @@ def limits_of(args: argparse.Namespace) -> Limits | None:
     if args.paper_exact:
         return None
     lengths = (args.min_request_chars, args.min_response_chars, args.max_response_chars)
-    return Limits(not args.any_language, args.max_copied, *lengths)
+    return Limits(not args.any_language, args.max_copied, *lengths, keep_refusals=args.keep_refusals)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import hashlib
 
 from webr.clean_up import is_refusal, without_improvement_note
 from webr.guards import Limits, find_fault
-from webr.languages import UNKNOWN
+from webr.languages import detect_language
 from webr.sections import draws
 
 SIDES = ("WI", "WR")
@@ -27,12 +27,13 @@ def fault_of(row: dict, side: str, limits: Limits | None) -> str | None:
     for key in ("request", "response"):
         if not row[key]:
             return f"no {key}"
-    if is_refusal(row["response"], as_released=limits is None):
+    if not (limits and limits.keep_refusals) and is_refusal(row["response"], as_released=limits is None):
         return "refusal"
     if limits is None:
         return None
     response = final_response(row, side, as_released=False)
-    return find_fault(row["request"], response, page_of(row), row.get("lang") or UNKNOWN, limits)
+    lang = row.get("lang") or detect_language(row["webpage"])  # rows of the released code name none
+    return find_fault(row["request"], response, page_of(row), lang, limits)
 
 
 def to_training_row(row: dict, side: str, seed: int, as_released: bool) -> dict:

@@ -20,7 +20,7 @@ from common.errors import BadInput
 from common.rows import read_rows
 from common.step import run_main
 from webr.guards import copied_share
-from webr.history import Run, runs_behind
+from webr.history import Run, pages_behind, runs_behind
 from webr.near_duplicates import word_ids
 
 REASONS = 12  # named a stage; the rest are added up
@@ -150,7 +150,8 @@ def build(data_path: str, shown: int, seed: int) -> tuple[str, list[str]]:
         raise BadInput(f"{data_path}: no manifest beside it; give the output of step5_postprocess.py")
     last, draw = runs[-1], random.Random(seed)
     output = Output(data_path, last.manifest["rows_written"], shown, draw)
-    pages, rows = runs[0].counts["in"], last.manifest["rows_written"]
+    rows = last.manifest["rows_written"]
+    pages = pages_behind([data_path], rows)
     tokens = sum(run.counts.get("tokens out", 0) for run in runs)
     models = sorted({run.manifest["llm"]["model"] for run in runs if run.manifest.get("llm", {}).get("model")})
     tiles = {

@@ -65,3 +65,10 @@ def test_copied_share_is_the_share_of_runs_that_stand_in_the_source(text, source
     runs = [" ".join(text[start : start + n]) for start in range(len(text) - n + 1)] if n else []
     found = [run for run in runs if f" {run} " in f" {' '.join(source)} "]
     assert copied_share(" ".join(text), " ".join(source)) == (len(found) / len(runs) if runs else 0)
+
+
+def test_a_short_chinese_request_says_enough():
+    assert (
+        find_fault("如何制作红烧肉？", "先把肉切块，焯水，再加糖炒色，最后小火炖一小时即可。", "页", "zh", Limits())
+        is None
+    )

@@ -25,7 +25,18 @@ def test_a_sentence(language):
     assert detect_language(TEXTS[language]) == language
 
 
-@pytest.mark.parametrize("text", ["", "2024-05-01", "x = y + 1", "Kubernetes 1.31", "\ud800\ud801", "🙂🙂🙂"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "W Warszawie otwarto nowy most, który ma skrócić drogę do pracy tysiącom ludzi. Budowa trwała trzy lata.",
+        "2024-05-01",
+        "x = y + 1",
+        "Kubernetes 1.31",
+        "\ud800\ud801",
+        "🙂🙂🙂",
+    ],
+)
 def test_what_cannot_be_told(text):
     assert detect_language(text) == "und"
 

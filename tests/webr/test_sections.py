@@ -69,3 +69,12 @@ def test_a_section_is_made_of_the_page(page, seed):
     section = take_section(page, draws(seed, page, "section"))
     assert len(section) <= len(page)
     assert set(section) <= set(page) | {"\n"}
+
+
+def test_code_keeps_its_lines_and_a_section_is_never_empty():
+    code = "#include <stdio.h>\ndef f(x):\n    if x:\n        return 1"
+    assert {take_section(code, draws(seed, code, "section")) for seed in range(40)} <= {
+        "\n".join(code.split("\n")[:n]) for n in (1, 2, 3, 4)
+    }
+    page = "#\nName\nScore"
+    assert all(take_section(page, draws(seed, page, "section")).strip("# \n") for seed in range(40))

@@ -257,6 +257,25 @@ def test_one_side_alone_has_no_ratio(tmp_path, run):
     assert len(list(read_rows(tmp_path / "out.jsonl"))) == 7
 
 
+def test_rows_of_a_side_that_was_not_asked_for_stay_out(tmp_path, run):
+    write_rows(tmp_path / "in.jsonl", refined_rows(7, "WI") + refined_rows(5, "WR", 100))
+    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
+    assert len(list(read_rows(tmp_path / "out.jsonl"))) == 7
+    run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "wr", "--save_num", 5)
+    assert len(list(read_rows(tmp_path / "wr.jsonl"))) == 5
+    with pytest.raises(SystemExit):
+        run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "x", "--save_num", 0)
+
+
+def test_a_readme_that_is_not_the_card_stays(tmp_path, run):
+    (tmp_path / "README.md").write_text("# my project\n")
+    write_rows(tmp_path / "in.jsonl", refined_rows(4, "WR"))
+    for _ in "12":
+        run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
+    assert (tmp_path / "README.md").read_text() == "# my project\n"
+    assert "# out\n" in (tmp_path / "out.README.md").read_text()
+
+
 def test_each_guard_has_a_reason_and_can_be_turned_off(postprocess):
     rows = refined_rows(12, "WI")
     rows[0]["response"] = "I’m sorry, but I can't help."
@@ -283,6 +302,8 @@ def test_each_guard_has_a_reason_and_can_be_turned_off(postprocess):
     off = ["--any_language", "--max_copied", 1, "--min_response_chars", 0, "--min_request_chars", 0, "--threshold", 1]
     _, reasons = postprocess(rows, "--ratio", "any", *off)
     assert reasons == {"refusal": 1, "no response": 1, "no request": 1}
+    _, reasons = postprocess(rows, "--ratio", "any", *off, "--keep_refusals")
+    assert reasons == {"no response": 1, "no request": 1}
 
 
 def test_a_page_serves_one_side_only_and_across_compares_both(postprocess):
