@@ -1,7 +1,7 @@
 """From a model's last hidden states to -log p(token), with a small part of the logits in memory at a time.
 
 In bf16 and fp16 the logit of the token itself is computed in fp32 all the same: its rounding would go straight into the
-loss, while that of thousands of others averages out. On a CPU, whose products come out rounded, so are the largest.
+loss, while that of thousands of others averages out. On a CPU, whose products come out rounded, so is the largest.
 """
 
 from collections.abc import Callable
@@ -55,6 +55,7 @@ class OutputHead:
         own = self._own_logits(states, targets)
         low = states.to(self.dtype)
         top = torch.full((len(targets),), -torch.inf)
+        top_word = torch.zeros_like(targets)
         total = torch.zeros(len(targets))
         buffer = torch.empty(len(targets) * CPU_TILE_WORDS)  # one for all tiles: fresh memory is slow to touch
         for start in range(0, len(self.weight), CPU_TILE_WORDS):
@@ -63,13 +64,14 @@ class OutputHead:
                 logits = buffer[: logits.numel()].view_as(logits).copy_(logits)
             here = ((targets >= start) & (targets < start + CPU_TILE_WORDS)).nonzero()[:, 0]
             logits[here, targets[here] - start] = own[here]
-            best = torch.from_numpy(np.argmax(logits.numpy(), 1))  # ten times as fast as torch's
-            exact = self._own_logits(states, best + start)
-            logits.scatter_(1, best[:, None], exact[:, None])
-            new_top = torch.maximum(top, exact)
+            word = torch.from_numpy(np.argmax(logits.numpy(), 1))  # ten times as fast as torch's
+            largest = logits.gather(1, word[:, None])[:, 0]
+            top_word = torch.where(largest > top, word + start, top_word)
+            new_top = torch.maximum(top, largest)
             total *= (top - new_top).exp()
             total += logits.sub_(new_top[:, None]).exp_().sum(1)
             top = new_top
+        total += (self._own_logits(states, top_word) - top).exp_() - 1  # the largest logit again, in fp32
         return total.log_().add_(top).sub_(own)
 
     def _own_logits(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
