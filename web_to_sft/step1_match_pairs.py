@@ -33,6 +33,14 @@ def text_of(row: dict, key: str) -> str:
     return value
 
 
+def texts_of(path: str, index: int, row: dict, keys: tuple[str, str]) -> tuple[str, str]:
+    """Both texts of a row that cannot be done without."""
+    try:
+        return text_of(row, keys[0]), text_of(row, keys[1])
+    except BadValue as problem:
+        raise BadRow(path, index, problem.reason) from None
+
+
 def read_high_quality(args: argparse.Namespace) -> tuple[Index, int]:
     """The index, and how many bad rows hold a place in it without ever matching."""
     normalise = NORMALIZERS[args.normalizer]

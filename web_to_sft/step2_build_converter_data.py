@@ -14,7 +14,7 @@ from common.prompts import fill, load_prompt
 from common.rows import read_rows, scan_rows
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
 from web_to_sft.conversions import ANSWER_MARK, NOT_MATHS, QUESTION_MARK, UNREADABLE
-from web_to_sft.step1_match_pairs import text_of
+from web_to_sft.step1_match_pairs import texts_of
 
 
 def converter_prompt(template: str, question: str, analysis: str) -> str:
@@ -36,10 +36,7 @@ def read_refusals(path: str, args: argparse.Namespace, template: str) -> list[di
     for index, row in enumerate(read_rows(path)):
         if row.get("refusal") not in sentences:
             raise BadRow(path, index, f'"refusal" is {row.get("refusal")!r}, expected not_maths or unreadable')
-        try:
-            texts = text_of(row, args.web_question_key), text_of(row, args.web_analysis_key)
-        except BadValue as problem:
-            raise BadRow(path, index, problem.reason) from None
+        texts = texts_of(path, index, row, (args.web_question_key, args.web_analysis_key))
         prompt = converter_prompt(template, *texts)
         examples.append({"instruction": prompt, "output": sentences[row["refusal"]]})
     return examples
@@ -70,10 +67,7 @@ def wanted_rows(path: str, indices: set[int], keys: tuple[str, str]) -> dict[int
         if index in indices:
             if isinstance(row, BadRow):
                 raise row
-            try:
-                found[index] = text_of(row, keys[0]), text_of(row, keys[1])
-            except BadValue as problem:
-                raise BadRow(path, index, problem.reason) from None
+            found[index] = texts_of(path, index, row, keys)
     return found
 
 

@@ -10,11 +10,11 @@ out  the row with {"instruction": "the clean problem", "output": "the clean solu
 
 import argparse
 
-from common.errors import BadRow, Reject
+from common.errors import Reject
 from common.rows import read_rows
 from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
 from web_to_sft.conversions import lost_numbers, parse_conversion
-from web_to_sft.step1_match_pairs import text_of
+from web_to_sft.step1_match_pairs import text_of, texts_of
 
 
 def to_sft_row(row: dict, args: argparse.Namespace) -> dict:
@@ -59,11 +59,8 @@ def high_quality_rows(path: str, keys: tuple[str, str]) -> list[dict]:
     """Clean rows to train on: {"instruction", "output"}, or the columns that steps 1 and 2 read."""
     rows = []
     for index, row in enumerate(read_rows(path)):
-        question_key, solution_key = keys if keys[1] in row else ("instruction", "output")
-        try:
-            rows.append({"instruction": text_of(row, question_key), "output": text_of(row, solution_key)})
-        except BadValue as problem:
-            raise BadRow(path, index, problem.reason) from None
+        question, solution = texts_of(path, index, row, keys if keys[1] in row else ("instruction", "output"))
+        rows.append({"instruction": question, "output": solution})
     return rows
 
 

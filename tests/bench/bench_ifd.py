@@ -20,11 +20,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from superfiltering.conversation import Text, plain_text
 from superfiltering.ifd import score_rows
+from superfiltering.step1_score_ifd import BATCH_TOKENS
 from superfiltering.token_losses import DTYPES, prepare_scorer
 from tests.oracles.ifd import paper_scores
 
 VOCABULARY = 50257
-BATCH_TOKENS = {"cpu": 512, "cuda": 32768}
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
