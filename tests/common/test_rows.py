@@ -76,7 +76,7 @@ def test_many_rows_and_a_megabyte_value(tmp_path, ending):
 @quick
 @given(first=st.integers(0, 3), rows=table_rows)
 def test_a_column_may_change_its_type_between_batches(tmp_path, monkeypatch, ending, first, rows):
-    monkeypatch.setattr("common.rows.BATCH_ROWS", 2)
+    monkeypatch.setattr("common.rows.tables.BATCH_ROWS", 2)
     plain = [{"a": None, "n": 1, "list": [], "more": None} for _ in range(2 * first)]
     rows = plain + [{"a": "text", "n": 0.5, "list": ["x"], "more": {"k": row["number"]}, "late": row} for row in rows]
     write_rows(tmp_path / f"rows{ending}", rows)
@@ -176,7 +176,7 @@ def test_an_array_is_read_in_any_layout_and_a_cut_one_is_never_taken_for_whole(t
 
 
 def test_chunks_may_end_anywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("common.rows.READ_CHARS", 3)
+    monkeypatch.setattr("common.rows.json_rows.READ_CHARS", 3)
     rows = [{"text": 'a, ]\\"中😀', "n": [1234567, {"x": -1.5e10}]}] * 9
     write_rows(tmp_path / "rows.json", rows)
     assert list(read_rows(tmp_path / "rows.json")) == rows

@@ -85,9 +85,9 @@ def test_stopped_by_sigterm_it_says_so_and_leaves_the_old_output(data, tmp_path)
 
 @pytest.mark.parametrize("errors", [["out.jsonl.rejected.jsonl"], ["out.jsonl"]])
 def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_path, monkeypatch, errors):
-    from common import rows
+    from common.rows import writing
 
-    replace = rows.replace_synced
+    replace = writing.replace_synced
 
     def fail(part, path):
         if path.name in errors:
@@ -95,7 +95,7 @@ def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_pat
         replace(part, path)
 
     write_rows(tmp_path / "out.jsonl", [{"old": 1}])
-    monkeypatch.setattr(rows, "replace_synced", fail)
+    monkeypatch.setattr(writing, "replace_synced", fail)
     with pytest.raises(CommonError, match=f"{errors[0]}: cannot be written.*free some space"):
         with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
             double(step)
