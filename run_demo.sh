@@ -23,7 +23,7 @@ run python -m common.manifest verify "$OUT/eval/answers.jsonl"
 
 section "superfiltering: rows scored by a tiny model with random weights, the best kept, two models judged"
 TO=$OUT/superfiltering
-run python web_to_sft/make_small_model.py --data_path superfiltering/sample/instructions.json --hidden 64 --layers 2 \
+run python common/training/small_model.py --data_path superfiltering/sample/instructions.json --hidden 64 --layers 2 \
     --save_path "$TO/random_model"
 run python superfiltering/step1_score_ifd.py --data_path superfiltering/sample/instructions.json \
     --save_path "$TO/scores.jsonl" --model_name_or_path "$TO/random_model"
@@ -47,9 +47,9 @@ run python web_to_sft/step1_match_pairs.py --web_path $SAMPLE/web.jsonl --high_q
     --save_path "$TO/pairs.jsonl"
 run python web_to_sft/step2_build_converter_data.py --pairs_path "$TO/pairs.jsonl" --web_path $SAMPLE/web.jsonl \
     --high_quality_path $SAMPLE/clean.jsonl --save_path "$TO/converter.jsonl"
-run python web_to_sft/make_small_model.py --data_path "$TO/converter.jsonl" --hidden 64 --layers 2 \
+run python common/training/small_model.py --data_path "$TO/converter.jsonl" --hidden 64 --layers 2 \
     --save_path "$TO/random_model"
-run python common/finetune.py --data_path "$TO/converter.jsonl" --model_name_or_path "$TO/random_model" \
+run python common/training/finetune.py --data_path "$TO/converter.jsonl" --model_name_or_path "$TO/random_model" \
     --output_dir "$TO/converter_model" --deepspeed none --per_device_train_batch_size 7 --num_train_epochs 10 \
     --learning_rate 3e-3 --no_gradient_checkpointing
 run python web_to_sft/step4_convert_web.py --data_path $SAMPLE/web.jsonl --save_path "$TO/converted.jsonl"

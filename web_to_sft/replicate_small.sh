@@ -27,9 +27,9 @@ for seed in $SEEDS; do
         --save_path "$dir/pairs.jsonl"
     run python -m web_to_sft.step2_build_converter_data --pairs_path "$dir/pairs.jsonl" --web_path "$dir/web.jsonl" \
         --high_quality_path "$dir/clean.jsonl" --prompt_template "$dir/prompt.txt" --save_path "$dir/converter.jsonl"
-    run python -m web_to_sft.make_small_model --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
+    run python -m common.training.small_model --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
         --hidden "$HIDDEN" --layers "$LAYERS" --seed "$seed" --save_path "$dir/start"
-    run python -m common.finetune --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
+    run python -m common.training.finetune --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
         --output_dir "$dir/converter" --deepspeed none --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
         --learning_rate 2e-3 --adam_beta2 0.98 --warmup_ratio 0.05 --no_gradient_checkpointing --seed "$seed"
     run python -m web_to_sft.score_small --test_path "$dir/test.jsonl" --model_path "$dir/converter" \

@@ -3,7 +3,7 @@
     python web_to_sft/score_small.py --test_path test.jsonl --model_path converter --save_path scores.json
     python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
 
-in   test.jsonl of web_to_sft/small_world.py, and the converter that common/finetune.py trained
+in   test.jsonl of web_to_sft/small_world.py, and the converter that common/training/finetune.py trained
 out  {"raw": {"exact": …, "answer": …}, "rules": …, "converter": …, "rows": …}; --table prints mean and spread
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import Reject
-from common.finetune import hush_bars
 from common.prompts import load_prompt
 from common.rows import read_rows, write_text
 from common.step import progress, run_main
+from common.training import hush_bars
 from web_to_sft.conversions import parse_conversion
 from web_to_sft.rule_baseline import ESCAPED_NEWLINES, clean_analysis, solution_steps
 from web_to_sft.step2_build_converter_data import converter_prompt

@@ -3,7 +3,7 @@
 #   bash web_to_sft/step3_train_converter.sh data/converter.jsonl instruction output checkpoints Qwen/Qwen1.5-7B-Chat
 #   NUM_GPUS=2 bash web_to_sft/step3_train_converter.sh … --lora_rank 16   |   HOSTFILE=hosts.txt bash …
 # Arguments as in the released launchers: <data> <prompt key> <response key> <folder of models> <model>; more goes to
-# common/finetune.py. <folder of models>/<model> is read if it exists, else <model> is a name to load.
+# common/training/finetune.py. <folder of models>/<model> is read if it exists, else <model> is a name to load.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
@@ -19,7 +19,7 @@ OUTPUT_DIR=${OUTPUT_DIR:-results/web_to_sft/converter_model}
 BASE=$MODEL
 [[ ! -d $MODEL_DIR/$MODEL ]] || BASE=$MODEL_DIR/$MODEL
 
-SETTINGS=() # the defaults of common/finetune.py are those of Qwen1.5-7B-Chat: lr 5e-6, 16 a GPU, cosine, warm-up 1 %
+SETTINGS=() # the defaults of common/training/finetune.py are those of Qwen1.5-7B-Chat: lr 5e-6, 16 a GPU, cosine, warm-up 1 %
 if [[ $MODEL == *chatglm2* ]]; then
     # ChatGLM2-6B is remote code, and runs only if you say TRUST_REMOTE_CODE=1. That code was written for transformers
     # 4.33, which this trainer no longer runs on: these are the paper's settings, not something that was run.
@@ -31,6 +31,6 @@ WHERE=(--num_gpus "$NUM_GPUS")
 [[ -z ${HOSTFILE:-} ]] || WHERE=(--hostfile "$HOSTFILE")
 WHERE+=(${MASTER_PORT:+--master_port "$MASTER_PORT"}) # two trainings on one machine need two
 
-run deepspeed "${WHERE[@]}" common/finetune.py --data_path "$DATA" --prompt_key "$PROMPT_KEY" \
+run deepspeed "${WHERE[@]}" common/training/finetune.py --data_path "$DATA" --prompt_key "$PROMPT_KEY" \
     --response_key "$RESPONSE_KEY" --model_name_or_path "$BASE" --output_dir "$OUTPUT_DIR" --deepspeed zero2 \
     "${SETTINGS[@]}" "$@"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from common import finetune, merge_lora
 from common.errors import BadRow, CommonError
 from common.rows import write_rows
-from web_to_sft.make_small_model import character_tokenizer, small_model
+from common.training import finetune, merge
+from common.training.small_model import character_tokenizer, small_model
 
 ROWS = [{"instruction": f"{a}+{b}=?", "output": str(a + b)} for a in range(10) for b in range(4)]
 
@@ -94,8 +94,8 @@ def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
 
     train(monkeypatch, capsys, place, "adapter", "--lora_rank", 4)
     arguments = ["--adapter_path", place / "adapter", "--save_path", place / "merged", "--dtype", "float32"]
-    monkeypatch.setattr(sys, "argv", ["merge_lora.py", *map(str, arguments)])
-    merge_lora.main()
+    monkeypatch.setattr(sys, "argv", ["merge.py", *map(str, arguments)])
+    merge.main()
     tokenizer = AutoTokenizer.from_pretrained(place / "adapter")
     adapted = AutoPeftModelForCausalLM.from_pretrained(place / "adapter", dtype=torch.float32).eval()
     with torch.inference_mode():
@@ -123,9 +123,9 @@ def test_packed_examples_do_not_see_each_other(monkeypatch, place):
 
 
 def test_what_is_no_adapter_is_named(monkeypatch, place):
-    monkeypatch.setattr(sys, "argv", ["merge_lora.py", "--adapter_path", str(place / "start"), "--save_path", "x"])
+    monkeypatch.setattr(sys, "argv", ["merge.py", "--adapter_path", str(place / "start"), "--save_path", "x"])
     with pytest.raises(CommonError, match="adapter_config.json"):
-        merge_lora.main()
+        merge.main()
 
 
 def args_of(monkeypatch, *more):

@@ -9,8 +9,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from common.errors import BadInput
-from common.sft_examples import NO_LOSS, conversation, encode, fit
 from common.step import BadValue
+from common.training.examples import NO_LOSS, conversation, encode, fit
 
 # The formats of the families, in our own writing: what stands around a turn, not the vendors' templates.
 QWEN = (

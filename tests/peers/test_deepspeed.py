@@ -16,7 +16,14 @@ pytestmark = pytest.mark.peers
 
 
 def finetune(place, name, zero, *more):
-    command = [Path(sys.executable).parent / "deepspeed", "--num_gpus", 2, "common/finetune.py", "--deepspeed", zero]
+    command = [
+        Path(sys.executable).parent / "deepspeed",
+        "--num_gpus",
+        2,
+        "common/training/finetune.py",
+        "--deepspeed",
+        zero,
+    ]
     command += ["--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
     command += ["--output_dir", place / name, "--max_steps", 8, "--save_steps", 4, "--logging_steps", 1]
     command += ["--per_device_train_batch_size", 4, "--learning_rate", 3e-3, *more]
@@ -32,7 +39,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deepspeed")
     rows = [{"instruction": f"{a}+{b}=?", "output": str(a + b)} for a in range(10) for b in range(8)]
     write_rows(folder / "rows.jsonl", rows)
-    command = [sys.executable, "-m", "web_to_sft.make_small_model", "--data_path", folder / "rows.jsonl"]
+    command = [sys.executable, "-m", "common.training.small_model", "--data_path", folder / "rows.jsonl"]
     command += ["--save_path", folder / "start", "--hidden", 32, "--layers", 1, "--max_length", 64]
     subprocess.run([*map(str, command)], cwd=ROOT, check=True, capture_output=True)
     return folder

@@ -362,11 +362,11 @@ def test_table_gives_mean_and_spread(tmp_path):
             "run_all.sh",
             ["step1_match_pairs", "step2_build", "step3_train", "step4_convert", "step5_build", "step6", "step7"],
         ),
-        ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/finetune.py", "--deepspeed zero2"]),
-        ("step6_train_solver.sh", ["deepspeed --num_gpus 8 common/finetune.py", "solver_model"]),
+        ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "--deepspeed zero2"]),
+        ("step6_train_solver.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "solver_model"]),
         ("step7_evaluate.sh", ["vllm serve", "eval.evaluate_ape210k", "eval.cmath_eval", "eval.compare_with_paper"]),
         ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft.step4_convert_web"]),
-        ("replicate_small.sh", ["small_world", "make_small_model", "common.finetune", "score_small --table"]),
+        ("replicate_small.sh", ["small_world", "small_model", "common.training.finetune", "score_small --table"]),
     ],
 )
 def test_launchers_print_their_commands_under_dry_run(script, expected):

@@ -1,18 +1,22 @@
 """Make a small transformer with random weights and a tokenizer of single characters, to train from scratch.
 
-    python web_to_sft/make_small_model.py --data_path converter.jsonl --save_path small_model
+    python common/training/small_model.py --data_path converter.jsonl --save_path small_model
 
 in   files of rows; every character of their texts becomes a token
 out  <save_path>: a Llama model with a ChatML template, which fine-tuning, `transformers serve` and vLLM load
 """
 
 import argparse
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from common.finetune import hush_bars
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from common.rows import read_rows
 from common.step import run_main
+from common.training import hush_bars
 
 END, START, PAD, UNKNOWN = "<|im_end|>", "<|im_start|>", "<|pad|>", "<|unknown|>"
 CHATML = (

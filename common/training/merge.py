@@ -1,17 +1,20 @@
 """Merge a LoRA adapter into its base model: one folder that vLLM or transformers load like any other model.
 
-    python common/merge_lora.py --adapter_path lora_model --save_path merged_model
+    python common/training/merge.py --adapter_path lora_model --save_path merged_model
 
-in   the output of common/finetune.py --lora_rank; a QLoRA adapter is merged into the base in 16 bits, not in 4
+in   the output of common/training/finetune.py --lora_rank; a QLoRA adapter is merged into the base in 16 bits, not in 4
 out  <save_path>: model and tokenizer
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from common.errors import BadInput
-from common.finetune import hush_bars
 from common.step import run_main
+from common.training import hush_bars
 
 
 def parse_args() -> argparse.Namespace:

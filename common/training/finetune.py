@@ -1,12 +1,12 @@
 """Supervised fine-tuning for every method: full, LoRA or QLoRA, on TRL's trainer under DeepSpeed.
 
-    deepspeed --num_gpus 8 common/finetune.py --data_path converter.jsonl --model_name_or_path Qwen/Qwen1.5-7B-Chat \\
-        --output_dir converter_model --deepspeed zero2
+    deepspeed --num_gpus 8 common/training/finetune.py --data_path converter.jsonl --output_dir converter_model \\
+        --model_name_or_path Qwen/Qwen1.5-7B-Chat --deepspeed zero2
 
 in   {"instruction": …, "output": …} (--prompt_key, --response_key), or {"messages": [{"role": …, "content": …}, …]}
 out  the model, its checkpoints, loss.png, and settings.json: a folder begun with other settings is refused
-The same command goes on from the last checkpoint. Several machines: deepspeed --hostfile hosts.txt common/finetune.py …
-One CPU or GPU without DeepSpeed: python common/finetune.py … --deepspeed none
+The same command goes on from the last checkpoint. Several machines: --hostfile hosts.txt instead of --num_gpus.
+One CPU or GPU without DeepSpeed: python common/training/finetune.py … --deepspeed none
 """
 
 import argparse
@@ -17,11 +17,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError
 from common.rows import scan_rows, write_text
-from common.sft_examples import NO_LOSS, conversation, encode, fit
 from common.step import BadValue, progress, run_main
+from common.training import hush_bars
+from common.training.examples import NO_LOSS, conversation, encode, fit
 
 ZERO_CONFIGS = Path(__file__).parent / "deepspeed"
 GB = 2**30
@@ -186,14 +189,6 @@ def training_arguments(args: argparse.Namespace) -> Any:
     if args.deepspeed == "none" and settings.n_gpu > 1:
         settings._n_gpu = 1  # else one process would use all GPUs, with as many times the batch
     return settings
-
-
-def hush_bars() -> None:
-    """No bars of transformers in a log file."""
-    from transformers.utils import logging
-
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
 
 
 def load_model(args: argparse.Namespace) -> Any:
