@@ -202,7 +202,7 @@ def _no_server_named(needs: Needs) -> Line:
 
 
 def _server(url: str, model: str | None, context: int) -> Line:
-    from common.manifest import redact
+    from common.redaction import redact
 
     shown = redact(url)
     try:

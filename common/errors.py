@@ -1,12 +1,15 @@
-"""The errors a step can end with. Each message says what, where, and what to do.
+"""The errors a program can end with, and those that end only a row. Each message says what, where, and what to do.
 
-CommonError            1   anything below; `step.run_main` prints it and exits with its code
+CommonError            1   anything below; `program.run_main` prints it and exits with its code
   BadInput             1   a file or row is not what was expected
     BadRow             1   one row of a file; a step told `--on_bad_row skip` sets it aside instead
   OutputInUse          1   another run is writing this output
   ServerDown          75   no server answered for too long; everything is kept, run again to go on
   ServerRefused        1   the server will not serve this run at all: key, model name, address
+  Paused              75   the run ends early because it was told to; the same command goes on
 Reject                     not an end: this row, or this answer, will not do, and why
+  BadValue                 the row lacks what the step needs; `--on_bad_row` says what happens then
+  AnswerRejected           an answer will not do; it is kept beside the reason
 """
 
 
@@ -42,9 +45,23 @@ class ServerRefused(CommonError):
     pass
 
 
+class Paused(CommonError):
+    exit_code = 75
+
+
 class Reject(Exception):
     """Raised by a step's own functions: this row or answer is not good, because `reason`."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class BadValue(Reject):
+    pass
+
+
+class AnswerRejected(Reject):
+    def __init__(self, reason: str, answer: str) -> None:
+        super().__init__(reason)
+        self.answer = answer

@@ -30,10 +30,11 @@ from typing import Any
 from tqdm import tqdm
 
 from common.answer_store import AnswerStore
-from common.errors import BadInput, BadRow, CommonError, Reject, ServerRefused
+from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
 from common.llm_client import LLMClient, parse_base_urls
-from common.manifest import redact
-from common.step import BadValue, Step, progress
+from common.program import progress
+from common.redaction import redact
+from common.step import Step
 
 KEPT_IN_MEMORY = 20_000  # finished rows that wait for a slower one before them; more wait on disk
 OPTIONS = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "response_format", "extra_body")
@@ -76,18 +77,6 @@ class Answer:
 Output = dict | list[dict]
 Ask = Callable[..., Awaitable[Answer]]
 Work = Callable[[dict, Ask], Awaitable[Output]]
-
-
-class Paused(CommonError):
-    """The run ends early because it was told to; the same command goes on."""
-
-    exit_code = 75
-
-
-class AnswerRejected(Reject):
-    def __init__(self, reason: str, answer: str) -> None:
-        super().__init__(reason)
-        self.answer = answer
 
 
 # ---------------------------------------------------------------- what a step calls

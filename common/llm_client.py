@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 
 from common.errors import BadInput, Reject, ServerDown, ServerRefused
-from common.manifest import redact
+from common.redaction import redact
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time, with jitter
 LONGEST_WAIT_WHILE_ALIVE = 2.0  # after an odd failure of a server that answers others

@@ -4,19 +4,19 @@ python -m common.manifest verify answers.jsonl                 # are output and 
 python -m common.manifest diff a.jsonl b.jsonl                 # what differed between two runs
 """
 
-import argparse
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
+from common.program import make_parser, run_main
+from common.redaction import without_secret_flags, without_secrets
 from common.rows import input_files, write_text
 
 PACKAGES = "torch transformers tokenizers datasets numpy pyarrow openai aiohttp rapidfuzz scikit-learn vllm trl peft"
@@ -57,42 +57,11 @@ def about_this_process() -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "command": [Path(sys.argv[0]).name, *_without_secret_flags(sys.argv[1:])],
+        "command": [Path(sys.argv[0]).name, *without_secret_flags(sys.argv[1:])],
         "code": code_version(),
         "python": platform.python_version(),
         "packages": versions,
     }
-
-
-# What a key is called: api_key, OPENAI_API_KEY, hf_token, x-secret; not prompt_key, max_tokens.
-_SECRET = r"(?:(?:api|access|secret|private|auth)[_-]?key|token|secret|password|passwd|authorization)"
-
-
-def without_secrets(value: Any, name: str = "") -> Any:
-    """Keys are taken from the environment, but people paste them anyway: into a flag, a URL, a JSON body."""
-    if isinstance(value, dict):
-        return {key: without_secrets(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [without_secrets(inner, name) for inner in value]
-    if isinstance(value, str):
-        return "***" if re.search(rf"(?:{_SECRET}|^key)$", name, re.I) else redact(value)
-    return value
-
-
-def _without_secret_flags(words: list[str]) -> list[str]:
-    flags = ["", *(word.lstrip("-") if word.startswith("--") else "" for word in words)]
-    return [without_secrets(word, flag) for word, flag in zip(words, flags[:-1], strict=True)]
-
-
-def redact(text: str) -> str:
-    key = os.environ.get("OPENAI_API_KEY", "")
-    if len(key) >= 8:
-        text = text.replace(key, "***")
-    text = re.sub(r"(https?://)[^/@\s]+@", r"\1***@", text)
-    text = re.sub(r"\b(sk-[\w-]{16,}|hf_[a-zA-Z0-9]{16,})", "***", text)
-    return re.sub(
-        rf"(?i)((?:{_SECRET}|[?&]key)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"'&]+", r"\1***", text
-    )
 
 
 def code_version() -> str:
@@ -162,7 +131,7 @@ def diff(first: dict, second: dict, place: str = "") -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     commands.add_parser("verify", help="exit 1 if an output or input changed since").add_argument("output", nargs="+")
     compare = commands.add_parser("diff", help="exit 1 if two runs differ in more than time")
@@ -178,6 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from common.step import run_main
-
     run_main(main)

@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from common import manifest
 from common.errors import BadInput, CommonError
+from common.program import progress
 from common.rows import input_files, write_text
-from common.step import progress
 
 Work = Callable[[str, str], dict[str, int]]
 Task = tuple[str, str]
@@ -35,10 +36,17 @@ DEATHS_OF_A_SHARD = 3  # of workers that were at it: then it is given up
 
 def add_shard_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("scale")
-    group.add_argument("--num_workers", type=int, default=1, help="worker processes, one a GPU if any (default: 1)")
+    group.add_argument("--num_gpus", type=int, default=0, help="worker processes, each with a GPU of its own")
+    group.add_argument("--num_workers", type=int, default=1, help="worker processes without a GPU")
     group.add_argument(
         "--engine", choices=["processes", "ray"], default="processes", help="this machine, or a Ray cluster"
     )
+
+
+def shard_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says to run_shards."""
+    workers = args.num_gpus or args.num_workers
+    return {"workers": workers, "gpus_per_worker": 1 if args.num_gpus else 0, "engine": args.engine}
 
 
 def pair_shards(data_path: str, output_folder: str, ending: str | None = None) -> list[Task]:

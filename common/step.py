@@ -1,8 +1,7 @@
 """What every step promises, in one block.
 
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
-        for index, row in step.rows():
-            step.write({...}) or step.reject(index, "why", row)
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
+        map_rows(step, lambda row: {"text": need(row, "question").strip()})
 
 Each input row ends once: in the output, in input order, or in `<output>.rejected.jsonl` with its index and reason.
 The output appears whole when the block ends well, with `<output>.manifest.json`, and one summary line on stderr.
@@ -10,25 +9,18 @@ The output appears whole when the block ends well, with `<output>.manifest.json`
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from common import manifest
-from common.errors import BadInput, BadRow, CommonError, Reject
+from common.errors import BadInput, BadRow, BadValue, CommonError, Reject
+from common.program import progress
+from common.redaction import hide_known, redact
 from common.rows import RowWriter, count_rows, input_files, scan_rows
-
-INTERRUPTED = 130
-
-
-class BadValue(Reject):
-    """A row of the input lacks what the step needs; `--on_bad_row` says what happens then."""
 
 
 def need(row: dict, key: str, kind: type | tuple[type, ...] = str) -> Any:
@@ -47,16 +39,41 @@ def add_step_arguments(parser: argparse.ArgumentParser) -> None:
         "--on_bad_row",
         choices=["stop", "skip"],
         default="stop",
-        help="a row that cannot be used: stop and name it, or set it aside in <output>.rejected.jsonl (default: stop)",
+        help="a row that cannot be used: stop and name it, or set it aside in <output>.rejected.jsonl",
     )
 
 
+def step_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says to a Step; its manifest names all arguments."""
+    return {"on_bad_row": args.on_bad_row, "split": args.split, "settings": vars(args)}
+
+
+def map_rows(step: "Step", function: Callable[[dict], dict | list[dict]]) -> None:
+    """Write what `function` makes of each row: one row, several or none. Reject sets the row aside with its reason."""
+    for _, _, output in step.values(function):
+        step.write(*(output if isinstance(output, list) else [output]))
+
+
 class Step:
-    def __init__(self, args: argparse.Namespace, inputs: list[str | Path], output: str | Path, allow_nan: bool = False):
-        self.args, self.inputs, self.output = args, inputs, Path(output)
+    """`settings` go into the manifest. `reads` and `writes` are files beyond the rows: what is read as well (a prompt),
+    and what is written beside the output. Nothing that is written may be, hold or lie in what is read."""
+
+    def __init__(
+        self,
+        inputs: Sequence[str | Path],
+        output: str | Path,
+        *,
+        settings: Mapping[str, Any] = {},
+        on_bad_row: str = "stop",
+        split: str | None = None,
+        allow_nan: bool = False,
+        reads: Sequence[str | Path] = (),
+        writes: Sequence[str | Path] = (),
+    ) -> None:
+        self.inputs, self.output = list(inputs), Path(output)
         self.counts: Counter[str] = Counter()
-        self.facts: dict[str, Any] = {"arguments": _plain_arguments(args)}
-        self._allow_nan, self._split = allow_nan, getattr(args, "split", None)
+        self.facts: dict[str, Any] = {"arguments": _plain(settings)}
+        self._on_bad_row, self._split, self._allow_nan = on_bad_row, split, allow_nan
         self._writer = RowWriter(output, allow_nan)
         real = self._writer.path
         self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
@@ -85,6 +102,18 @@ class Step:
             else:
                 yield index, row
 
+    def values(self, function: Callable[[dict], Any]) -> Iterator[tuple[int, dict, Any]]:
+        """(index, row, function(row)); rows for which it raises Reject are set aside, BadValue counts as a bad row."""
+        for index, row in progress(self.rows(), total=self.total(), desc=self.output.name, unit="row"):
+            try:
+                value = function(row)
+            except BadValue as why:
+                self.reject(*self.bad_row(index, why, row))
+            except Reject as why:
+                self.reject(index, why.reason, row, getattr(why, "answer", None))
+            else:
+                yield index, row, value
+
     def scan(self) -> Iterator[tuple[int, dict | BadRow]]:
         """(index, row) of the first input, bad rows included."""
         index = 0
@@ -104,7 +133,7 @@ class Step:
     def bad_row(self, index: int, why: BadRow | BadValue, row: Any) -> tuple[int, str, Any]:
         """Stop, or the arguments for `reject`: what `--on_bad_row` says."""
         problem = why.problem if isinstance(why, BadRow) else why.reason
-        if getattr(self.args, "on_bad_row", "stop") == "stop":
+        if self._on_bad_row == "stop":
             path, at, line = (why.path, why.index, why.line) if isinstance(why, BadRow) else (*self._place(index), None)
             raise BadRow(str(path), at, f"{problem} (--on_bad_row skip sets it aside)", line=line)
         return index, f"bad row: {problem}", row.raw if isinstance(row, BadRow) else row
@@ -122,8 +151,8 @@ class Step:
 
     def reject(self, index: int, reason: str, row: Any = None, answer: str | None = None) -> None:
         self.counts["rejected"] += 1
-        entry = {"index": index, "reason": reason, "row": row}
-        self._rejected.write(entry if answer is None else entry | {"answer": answer})
+        entry = {"index": index, "reason": redact(reason), "row": row}
+        self._rejected.write(entry if answer is None else entry | {"answer": hide_known(answer)})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         balanced = self.counts["in"] == self.counts["done"] + self.counts["rejected"]
@@ -168,28 +197,6 @@ class Step:
         return f"{line}{', ' if counts else ''}{counts}, {seconds:.1f} s"
 
 
-def _plain_arguments(args: argparse.Namespace) -> dict:
+def _plain(settings: Mapping[str, Any]) -> dict:
     kinds = (str, int, float, list, dict, type(None))
-    return {name: value for name, value in vars(args).items() if isinstance(value, kinds)}
-
-
-def progress(items: Any = None, **options: Any) -> tqdm:
-    """A tqdm bar where somebody watches; nothing in a log file."""
-    return tqdm(items, disable=not sys.stderr.isatty(), dynamic_ncols=True, **options)
-
-
-def run_main(main: Callable[[], None]) -> None:
-    """Run a step's main: an error of ours is one sentence and an exit code, anything else a traceback."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        main()
-    except CommonError as error:
-        print(f"{Path(sys.argv[0]).name}: {manifest.redact(str(error))}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).name}: interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-
-
-def _stop(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    return {name: value for name, value in settings.items() if isinstance(value, kinds)}

@@ -11,11 +11,15 @@ out  beside each file <file>.scored.jsonl: the row, "extracted", "match" by the 
 import argparse
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
-from common.errors import BadInput
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadValue
+from common.program import make_parser, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 
 ROWS_A_GRADE = 100  # of the published test file
 CANDIDATES = 2  # the last numbers of a response that count
@@ -83,7 +87,7 @@ def grade_of(row: dict, index: int) -> str:
 
 def score_file(args: argparse.Namespace, path: Path) -> dict:
     right, rows, last_right = Counter(), Counter(), 0
-    with Step(args, inputs=[path], output=path.with_name(path.name + ".scored.jsonl")) as step:
+    with Step([path], path.with_name(path.name + ".scored.jsonl"), **step_options(args)) as step:
         for index, row in progress(step.rows(), total=step.total(), unit="row"):
             try:
                 golden, response = str(need(row, args.golden_key, (str, int, float))), need(row, args.response_key)
@@ -109,10 +113,10 @@ def score_file(args: argparse.Namespace, path: Path) -> dict:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--response_dir", required=True, help="file of responses, or folder of such files")
-    parser.add_argument("--golden_key", default="golden", help="key of the gold answer (default: golden)")
-    parser.add_argument("--response_key", default="response", help="key of the response (default: response)")
+    parser.add_argument("--golden_key", default="golden", help="key of the gold answer")
+    parser.add_argument("--response_key", default="response", help="key of the response")
     parser.add_argument("--paper_exact", action="store_true", help="leave out the stricter verdict")
     add_step_arguments(parser)
     return parser.parse_args()

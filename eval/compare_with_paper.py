@@ -9,11 +9,14 @@ out  a table on stdout; with --save_path also as json
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common.errors import BadInput
+from common.program import make_parser, run_main
 from common.rows import write_text
-from common.step import run_main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,7 +68,7 @@ def as_percent(value: float | None, missing: str) -> str:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--method", required=True, help="folder of the method, e.g. web_to_sft")
     parser.add_argument("--results", required=True, help="folder of scored rows")
     parser.add_argument("--baseline", help="the same of a model trained without the method's data")

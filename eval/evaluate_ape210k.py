@@ -10,10 +10,15 @@ out  beside it <eval_file>.scored.jsonl: the row, "is_correct" by the paper's ru
 import argparse
 import json
 import re
+import sys
 from fractions import Fraction
 from pathlib import Path
 
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadValue
+from common.program import make_parser, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 
 ANSWER = re.compile(r"答：[^\n]*")
 PART = re.compile(r"（\d+）[^\n]*")
@@ -101,12 +106,12 @@ def judge_by_value(target: str, output: str) -> bool:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--base_output_path", required=True, help="folder that holds a folder a checkpoint")
-    parser.add_argument("--ckpt_name", default="", help="folder of the checkpoint below it (default: none between)")
-    parser.add_argument("--eval_file", default="eval_test.ape.jsonl", help="the answers (default: eval_test.ape.jsonl)")
-    parser.add_argument("--target_key", default="target", help="key of the gold answer (default: target)")
-    parser.add_argument("--output_key", default="output", help="key of the response (default: output)")
+    parser.add_argument("--ckpt_name", default="", help="folder of the checkpoint below it")
+    parser.add_argument("--eval_file", default="eval_test.ape.jsonl", help="the answers")
+    parser.add_argument("--target_key", default="target", help="key of the gold answer")
+    parser.add_argument("--output_key", default="output", help="key of the response")
     parser.add_argument("--save_path", help="scored rows (default: <eval_file>.scored.jsonl beside the input)")
     parser.add_argument("--paper_exact", action="store_true", help="leave out the verdict by value")
     add_step_arguments(parser)
@@ -117,7 +122,7 @@ def main() -> None:
     args = parse_args()
     path = Path(args.base_output_path, args.ckpt_name, args.eval_file)
     save_path = args.save_path or path.with_name(path.name + ".scored.jsonl")
-    with Step(args, inputs=[path], output=save_path) as step:
+    with Step([path], save_path, **step_options(args)) as step:
         for index, row in progress(step.rows(), total=step.total(), unit="row"):
             try:
                 target, output = need(row, args.target_key), need(row, args.output_key)

@@ -7,13 +7,18 @@ out  the same rows, each with the model's answer in "response"
 """
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from common.errors import Reject
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadValue, Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.step import BadValue, Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 
 
 def question_of(row: dict, prompt_key: str, input_key: str | None) -> str | list[dict]:
@@ -69,16 +74,16 @@ def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="questions: json, jsonl, parquet, arrow, a dataset folder")
     parser.add_argument("--save_path", required=True, help="answers; the ending is the format")
     group = parser.add_argument_group("question and answer")
-    group.add_argument("--prompt_key", default="prompt", help="key of the question or messages (default: prompt)")
+    group.add_argument("--prompt_key", default="prompt", help="key of the question or messages")
     group.add_argument("--input_key", help="key of a text that follows the question, e.g. input or instances.0.input")
-    group.add_argument("--response_key", default="response", help="key of the answer (default: response)")
+    group.add_argument("--response_key", default="response", help="key of the answer")
     group.add_argument("--system_prompt", help="system message before each question")
     group.add_argument("--prompt_template", help="file with {prompt} where the question goes")
-    group.add_argument("--api", choices=["chat", "completions"], default="chat", help="endpoint (default: chat)")
+    group.add_argument("--api", choices=["chat", "completions"], default="chat", help="endpoint")
     group.add_argument("--keep_truncated", action="store_true", help="keep answers cut off at --max_tokens")
     group.add_argument("--keep_empty", action="store_true", help="keep empty answers: an evaluation counts them wrong")
     add_step_arguments(parser)
@@ -88,7 +93,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         ask_rows(step, args, request_maker(args), answer_user(args))
 
 

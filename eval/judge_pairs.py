@@ -17,13 +17,17 @@ import argparse
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 
-from common.errors import BadInput, Reject
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadValue, Reject
 from common.llm import AnswerRejected, Ask, Request, add_llm_arguments, ask_rows, work_rows
+from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, write_rows, write_text
-from common.step import BadValue, Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from eval.generate import question_of
 
 SCORES = re.compile(r"\s*(\d+(?:\.\d+)?)(?:[ \t]*,[ \t]*|[ \t]+)(\d+(?:\.\d+)?)[ \t\r]*(?:\n|$)")
@@ -192,7 +196,7 @@ def run_judge(args: argparse.Namespace) -> None:
         swapped = [row | {"Answer1": row.get("Answer2"), "Answer2": row.get("Answer1")} for row in pairs]
         pairs = [row for both in zip(pairs, swapped, strict=True) for row in both]
     write_rows(f"{args.save_path}.pairs.jsonl", pairs)
-    with Step(args, [f"{args.save_path}.pairs.jsonl"], rows_path) as step:
+    with Step([f"{args.save_path}.pairs.jsonl"], rows_path, **step_options(args)) as step:
         if args.dry_run:
             ask_rows(step, args, lambda row: request_for(*texts(row)), lambda row, answer: row)
         work_rows(step, args, work)
@@ -226,7 +230,7 @@ def run_combine(args: argparse.Namespace) -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     wrap = commands.add_parser("wrap", help="put two models' answers side by side")
     wrap.set_defaults(run=run_wrap)
@@ -236,7 +240,7 @@ def parse_args() -> argparse.Namespace:
     wrap.add_argument("--dataset_name", help="name of the questions (default: that of the first file)")
     wrap.add_argument("--prompt_key", help="key of the question (default: the first known one)")
     wrap.add_argument("--input_key", help="key of a text that follows the question, as in generate.py")
-    wrap.add_argument("--response_key", default="response", help="key of the answer (default: response)")
+    wrap.add_argument("--response_key", default="response", help="key of the answer")
     judge = commands.add_parser("judge", help="let an LLM score every pair in both orders")
     judge.set_defaults(run=run_judge)
     judge.add_argument("--wrapped_path", required=True, help="pairs, from wrap")

@@ -11,9 +11,11 @@ import json
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common.errors import BadInput
+from common.program import make_parser, run_main
 from common.rows import read_rows, write_text
-from common.step import run_main
 from superfiltering.selection import Scores, overlap, random_rows, select, shared, spearman
 
 KEYS = ("ppl_A_direct", "ppl_A_condition", "ifd_ppl", "ifd_loss")
@@ -51,12 +53,12 @@ def read_scores(path: str, split: str | None) -> dict[str, list]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--first", required=True, help="rows with the weak scorer's scores")
     parser.add_argument("--second", required=True, help="the same rows with the strong scorer's")
-    parser.add_argument("--key_name", default="ifd_ppl", choices=KEYS, help="score to select by (default: ifd_ppl)")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.05, 0.1, 0.15], help="(default: 0.05 0.1 0.15)")
-    parser.add_argument("--filter_threash", type=float, default=1.0, help="keep scores below this (default: 1)")
+    parser.add_argument("--key_name", default="ifd_ppl", choices=KEYS, help="score to select by")
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.05, 0.1, 0.15], help="")
+    parser.add_argument("--filter_threash", type=float, default=1.0, help="keep scores below this")
     parser.add_argument("--save_path", help="also write the table as JSON")
     parser.add_argument("--split", help="split to read of dataset folders")
     return parser.parse_args()

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
-from common.errors import Reject
-from common.step import BadValue, need
+from common.errors import BadValue, Reject
+from common.step import need
 
 SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 

@@ -8,12 +8,16 @@ out  counts with reasons, the distribution of IFD and of answer lengths for kept
 """
 
 import argparse
+import sys
 from collections import Counter
+from pathlib import Path
 
-from common.errors import BadInput
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadValue
+from common.program import make_parser, run_main
 from common.report import Stage, funnel, histogram, samples, section, table, tiles, write_report
 from common.rows import read_rows
-from common.step import BadValue, run_main
 from superfiltering.compare_scores import KEYS, agreement, read_scores
 from superfiltering.selection import best_first, overlap, random_rows, select
 from superfiltering.step3_select import length_of, score_of
@@ -53,13 +57,13 @@ def agreement_with_other(args: argparse.Namespace) -> str:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--json_data_path", required=True, help="rows with scores, from step 2")
     parser.add_argument("--save_path", required=True, help="the page (.html)")
-    parser.add_argument("--sample_rate", type=float, default=0.1, help="share of all rows (default: 0.1)")
+    parser.add_argument("--sample_rate", type=float, default=0.1, help="share of all rows")
     parser.add_argument("--sample_num", type=int, help="exact number of rows instead")
-    parser.add_argument("--key_name", default="ifd_ppl", choices=KEYS, help="score to rank by (default: ifd_ppl)")
-    parser.add_argument("--filter_threash", type=float, default=1.0, help="keep scores below this (default: 1)")
+    parser.add_argument("--key_name", default="ifd_ppl", choices=KEYS, help="score to rank by")
+    parser.add_argument("--filter_threash", type=float, default=1.0, help="keep scores below this")
     parser.add_argument("--other_path", help="the same rows with another model's scores")
     parser.add_argument("--split", help="split to read of a dataset folder")
     return parser.parse_args()

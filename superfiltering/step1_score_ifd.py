@@ -13,16 +13,20 @@ that are finished.
 import argparse
 import functools
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common import manifest
-from common.errors import CommonError, Reject
+from common.errors import BadValue, CommonError, Reject
+from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import RowWriter, read_rows, write_rows
 from common.shards import Task, run_shards
-from common.step import BadValue, Step, add_step_arguments, run_main
+from common.step import Step, add_step_arguments, step_options
 from superfiltering.conversation import Text, alpaca_prompt, as_messages, chat_text, checked, plain_text
 
 ROWS_A_PART = 2048
@@ -124,14 +128,14 @@ def model_identity(name: str) -> str:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="instruction data in any of the known formats")
     parser.add_argument("--save_path", required=True, help="scores, one line a row (.jsonl)")
     group = parser.add_argument_group("scoring")
-    group.add_argument("--model_name_or_path", default="gpt2", help="any causal LM (default: gpt2, the paper's)")
-    group.add_argument("--max_length", type=int, default=1024, help="window in tokens (default: 1024, GPT-2's)")
-    group.add_argument("--start_idx", type=int, default=0, help="first row to score (default: 0)")
-    group.add_argument("--end_idx", type=int, default=-1, help="row to stop before (default: -1, all)")
+    group.add_argument("--model_name_or_path", default="gpt2", help="any causal LM")
+    group.add_argument("--max_length", type=int, default=1024, help="window in tokens")
+    group.add_argument("--start_idx", type=int, default=0, help="first row to score")
+    group.add_argument("--end_idx", type=int, default=-1, help="row to stop before")
     group.add_argument(
         "--prompt",
         default="none",
@@ -144,9 +148,9 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="of the matrix products (cpu fp32, cuda bf16)")
     group.add_argument("--batch_tokens", type=int, help="tokens in a batch (default: 512 on cpu, 32768 on cuda)")
     group.add_argument("--num_gpus", type=int, default=0, help="worker processes, each with a GPU of its own")
-    group.add_argument("--num_workers", type=int, default=1, help="worker processes without a GPU (default: 1)")
+    group.add_argument("--num_workers", type=int, default=1, help="worker processes without a GPU")
     group.add_argument("--engine", choices=["processes", "ray"], default="processes", help="this machine or a cluster")
-    group.add_argument("--rows_a_part", type=int, default=ROWS_A_PART, help=f"rows a part (default: {ROWS_A_PART})")
+    group.add_argument("--rows_a_part", type=int, default=ROWS_A_PART, help="rows a part")
     group.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     add_step_arguments(parser)
     args = parser.parse_args()
@@ -161,7 +165,7 @@ def main() -> None:
     args = parse_args()
     args.device = args.device or default_device(args.num_gpus)
     args.dtype = args.dtype or ("fp32" if args.device == "cpu" else "bf16")
-    with Step(args, inputs=[args.data_path], output=args.save_path, allow_nan=True) as step:
+    with Step([args.data_path], args.save_path, **step_options(args), allow_nan=True) as step:
         folder = Path(f"{args.save_path}.parts")
         tasks = split(rows_in_range(step, args), folder, args.rows_a_part)
         step.counts += run_shards(

@@ -10,11 +10,16 @@ out  the rows, each with "ppl_A_direct" (answer alone), "ppl_A_condition" (behin
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from common.errors import BadInput
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadValue
+from common.program import make_parser, run_main
 from common.rows import read_rows
-from common.step import BadValue, Step, add_step_arguments, run_main
+from common.step import Step, add_step_arguments, step_options
 
 
 def attached(line: dict, paper_exact: bool) -> dict:
@@ -46,7 +51,7 @@ def lines_by_row(path: str) -> Iterator[tuple[int, dict]]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--pt_data_path", required=True, help="scores of step 1")
     parser.add_argument("--json_data_path", required=True, help="the data they were made from")
     parser.add_argument("--json_save_path", required=True, help="the data with scores")
@@ -59,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     inputs = [args.json_data_path, args.pt_data_path]
-    with Step(args, inputs, args.json_save_path, allow_nan=args.paper_exact) as step:
+    with Step(inputs, args.json_save_path, **step_options(args), allow_nan=args.paper_exact) as step:
         lines = lines_by_row(args.pt_data_path)
         at, line = next(lines, (None, None))
         for index, row in step.rows():

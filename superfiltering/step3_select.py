@@ -8,10 +8,15 @@ out  the best `sample_rate` of them, highest score first
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from common.errors import BadInput
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadValue
+from common.program import make_parser, run_main
 from common.rows import scan_rows, write_rows
-from common.step import BadValue, Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from superfiltering.selection import random_rows, select
 
 
@@ -46,30 +51,28 @@ def rows_at(data_path: str, chosen: list[int], split: str | None) -> list[dict]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--json_data_path", required=True, help="rows with scores, from step 2")
     parser.add_argument("--json_save_path", required=True, help="the rows to keep")
     group = parser.add_argument_group("selection")
     size = group.add_mutually_exclusive_group()
-    size.add_argument("--sample_rate", type=float, default=0.1, help="share of all rows (default: 0.1)")
+    size.add_argument("--sample_rate", type=float, default=0.1, help="share of all rows")
     size.add_argument("--sample_num", type=int, help="exact number of rows instead")
-    group.add_argument("--key_name", default="ifd_ppl", help="score to rank by: ifd_ppl, ifd_loss (default: ifd_ppl)")
-    group.add_argument(
-        "--filter_threash", "--filter_thresh", type=float, default=1.0, help="keep scores below this (default: 1)"
-    )
+    group.add_argument("--key_name", default="ifd_ppl", help="score to rank by: ifd_ppl, ifd_loss")
+    group.add_argument("--filter_threash", "--filter_thresh", type=float, default=1.0, help="keep scores below this")
     group.add_argument("--per_key", help="key of a group, e.g. source: keep each group's share of the rows")
     group.add_argument("--add_index", action="store_true", help='note each row\'s place in the data as "index"')
     group = parser.add_argument_group("baselines of the same size")
     group.add_argument("--random_baseline", metavar="PATH", help="also write as many rows drawn at random")
     group.add_argument("--length_baseline", metavar="PATH", help="also write as many rows with the longest answers")
-    group.add_argument("--seed", type=int, default=0, help="of the random baseline (default: 0)")
+    group.add_argument("--seed", type=int, default=0, help="of the random baseline")
     add_step_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    with Step(args, [args.json_data_path], args.json_save_path, allow_nan=True) as step:
+    with Step([args.json_data_path], args.json_save_path, **step_options(args), allow_nan=True) as step:
         places, scores, lengths, groups = [], [], [], []
         for index, row in step.rows():
             try:

@@ -11,14 +11,18 @@ The embeddings lie in <json_save_path>.embeddings.npz; the same command with ano
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common import manifest
-from common.errors import BadInput
+from common.errors import BadInput, BadValue
+from common.program import make_parser, progress, run_main
 from common.rows import replace_synced
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from superfiltering.conversation import as_messages
 from superfiltering.facility_location import facility_location
 from superfiltering.selection import best_first
@@ -84,21 +88,21 @@ def embed_once(texts: list[str], path: Path, args: argparse.Namespace) -> np.nda
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--json_data_path", required=True, help="rows with scores, from step 2")
     parser.add_argument("--json_save_path", required=True, help="the rows to keep")
     group = parser.add_argument_group("by difficulty")
-    group.add_argument("--key_name", default="ifd_ppl", help="score to rank by (default: ifd_ppl)")
+    group.add_argument("--key_name", default="ifd_ppl", help="score to rank by")
     group.add_argument("--ifd_num", type=int, help="rows that go on (default: 20 %% of all, of Alpaca 10400)")
-    group.add_argument("--ifd_lower", type=float, default=0.0, help="only scores of at least this (default: 0)")
-    group.add_argument("--ifd_lupper", "--ifd_upper", type=float, default=1.0, help="only below this (default: 1)")
+    group.add_argument("--ifd_lower", type=float, default=0.0, help="only scores of at least this")
+    group.add_argument("--ifd_lupper", "--ifd_upper", type=float, default=1.0, help="only below this")
     group = parser.add_argument_group("by diversity")
     group.add_argument("--fla_num", type=int, help="rows to keep (default: 2 %% of all, of Alpaca 1040)")
     group.add_argument(
         "--emb_model", default="sentence-transformers/all-MiniLM-L6-v2", help="sentence encoder: a name or a folder"
     )
     group.add_argument("--emb_type", choices=["whole", "instruction", "response"], default="whole")
-    group.add_argument("--batch_size", type=int, default=64, help="texts embedded together (default: 64)")
+    group.add_argument("--batch_size", type=int, default=64, help="texts embedded together")
     group.add_argument(
         "--similarity", choices=["euclidean", "cosine"], default="euclidean", help="(the paper's: euclidean)"
     )
@@ -110,7 +114,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with Step(args, [args.json_data_path], args.json_save_path, allow_nan=True) as step:
+    with Step([args.json_data_path], args.json_save_path, **step_options(args), allow_nan=True) as step:
         places, scores = [], []
         for index, row in step.rows():
             try:

@@ -8,8 +8,14 @@ out  the row and {"rule_processed_analysis": …, "rule_processed_solvestep": "3
 
 import argparse
 import re
+import sys
+from pathlib import Path
 
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadValue
+from common.program import make_parser, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 
 FRACTION_IN_LINES = re.compile(r"(?<=\d)(?:\\n)+(?=\d)")  # a fraction bar that became a line break
 COMMAS_BEFORE_EQUALS = (re.compile(r"(?<![<>=≈＜＞])，(?=[=≈])"), re.compile(r"(?<![<>=≈＜＞])， (?=[=≈])"))
@@ -101,10 +107,10 @@ def solution_steps(analysis: str, paper_exact: bool = False) -> str:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="crawled rows")
     parser.add_argument("--save_path", required=True, help="the same rows with two columns more, in the same order")
-    parser.add_argument("--analysis_key", default="raw_analysis", help="column of the solution (default: raw_analysis)")
+    parser.add_argument("--analysis_key", default="raw_analysis", help="column of the solution")
     parser.add_argument("--paper_exact", action="store_true", help="with the defects of the released code (README)")
     add_step_arguments(parser)
     return parser.parse_args()
@@ -112,7 +118,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         for index, row in progress(step.rows(), total=step.total(), unit="row"):
             try:
                 raw = need(row, args.analysis_key)

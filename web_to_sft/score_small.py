@@ -11,13 +11,16 @@ import argparse
 import json
 import re
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common.errors import Reject
+from common.program import make_parser, progress, run_main
 from common.prompts import load_prompt
 from common.rows import read_rows, write_text
-from common.step import progress, run_main
 from common.training import hush_bars
 from web_to_sft.conversions import parse_conversion
 from web_to_sft.rule_baseline import ESCAPED_NEWLINES, clean_analysis, solution_steps
@@ -99,12 +102,12 @@ def table(paths: list[str]) -> str:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--test_path", help="rows with the truth")
     parser.add_argument("--model_path", help="trained converter")
     parser.add_argument("--save_path", help="file of the scores")
     parser.add_argument("--prompt_template", help="the file that step 2 was given, if any")
-    parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time (default: 64)")
+    parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time")
     parser.add_argument("--table", nargs="+", metavar="SCORES", help="only print the table of these score files")
     args = parser.parse_args()
     if not args.table and not (args.test_path and args.model_path and args.save_path):

@@ -11,11 +11,14 @@ fractions, stray marks, lost characters) and global ones (headings, comments, ta
 
 import argparse
 import random
+import sys
 from fractions import Fraction
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.program import make_parser, run_main
 from common.rows import write_rows
-from common.step import run_main
 
 NAMES = "小明 小红 小刚 小丽 王老师 李叔叔 张阿姨 陈奶奶".split()
 THINGS = "苹果 铅笔 图书 气球 糖果 邮票 橘子 卡片".split()
@@ -82,12 +85,12 @@ def crawl(problem: dict[str, str], rng: random.Random) -> dict[str, str]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--save_dir", required=True, help="folder for the three files")
-    parser.add_argument("--web_rows", type=int, default=12_000, help="crawled rows (default: 12000)")
-    parser.add_argument("--clean_rows", type=int, default=6_000, help="clean rows (default: 6000)")
-    parser.add_argument("--test_rows", type=int, default=500, help="crawled rows with known truth (default: 500)")
-    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser.add_argument("--web_rows", type=int, default=12_000, help="crawled rows")
+    parser.add_argument("--clean_rows", type=int, default=6_000, help="clean rows")
+    parser.add_argument("--test_rows", type=int, default=500, help="crawled rows with known truth")
+    parser.add_argument("--seed", type=int, default=1, help="of the random draws")
     return parser.parse_args()
 
 

@@ -11,13 +11,17 @@ out  one line a paired web row, in web order: {"highquality_idx": 17, "web57w_id
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.errors import BadInput, BadRow
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadInput, BadRow, BadValue
+from common.program import make_parser, progress, run_main
 from common.rows import RowWriter, scan_rows
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from web_to_sft.fuzzy_pairs import NORMALIZERS, SCORERS, Index, match_all
 
 NEVER_MATCHES = "\0" * 16  # no normaliser leaves such a text
@@ -80,7 +84,7 @@ def histogram(distances: Counter) -> dict[str, int]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--web_path", required=True, help="crawled problems")
     parser.add_argument(
         "--high_quality_path",
@@ -88,20 +92,20 @@ def parse_args() -> argparse.Namespace:
         help="clean problems, read into memory (of several splits: the folder of one)",
     )
     parser.add_argument("--save_path", required=True, help="pairs of indices")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
-    parser.add_argument("--near_misses", type=int, default=200, help="how many to keep for inspection (default: 200)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--near_misses", type=int, default=200, help="how many to keep for inspection")
     keys = parser.add_argument_group("columns (defaults: the paper's)")
-    keys.add_argument("--web_question_key", default="question", help="default: question")
-    keys.add_argument("--web_analysis_key", default="raw_analysis", help="default: raw_analysis")
-    keys.add_argument("--high_quality_question_key", default="input", help="default: input")
-    keys.add_argument("--high_quality_solution_key", default="solve_step", help="default: solve_step")
+    keys.add_argument("--web_question_key", default="question", help="key of the crawled problem")
+    keys.add_argument("--web_analysis_key", default="raw_analysis", help="key of its solution")
+    keys.add_argument("--high_quality_question_key", default="input", help="key of the clean problem")
+    keys.add_argument("--high_quality_solution_key", default="solve_step", help="key of its solution")
     rule = parser.add_argument_group("rule (defaults: the paper's, exactly)")
     rule.add_argument(
         "--normalizer",
         choices=list(NORMALIZERS),
         default="paper",
         help="paper: CJK, digits and single letters; unicode: any language, operators and decimal points stay, and "
-        "empty texts match nothing (default: paper)",
+        "empty texts match nothing",
     )
     rule.add_argument(
         "--check_answers", action="store_true", help="ask for the solution even where the questions are equal"
@@ -110,12 +114,10 @@ def parse_args() -> argparse.Namespace:
         "--matcher",
         choices=["paper", "rapidfuzz"],
         default="paper",
-        help="paper: first row within distance 5 with the solution; rapidfuzz: most similar question (default: paper)",
+        help="paper: first row within distance 5 with the solution; rapidfuzz: most similar question",
     )
-    rule.add_argument(
-        "--scorer", choices=list(SCORERS), default="ratio", help="similarity of rapidfuzz (default: ratio)"
-    )
-    rule.add_argument("--score_cutoff", type=float, default=90.0, help="least similarity, 0 to 100 (default: 90)")
+    rule.add_argument("--scorer", choices=list(SCORERS), default="ratio", help="similarity of rapidfuzz")
+    rule.add_argument("--score_cutoff", type=float, default=90.0, help="least similarity, 0 to 100")
     add_step_arguments(parser)
     return parser.parse_args()
 
@@ -125,7 +127,7 @@ def main() -> None:
     highquality, bad = read_high_quality(args)
     distances, places = Counter(), []
     near_misses = RowWriter(Path(f"{args.save_path}.near_misses.jsonl"))
-    with Step(args, inputs=[args.web_path, args.high_quality_path], output=args.save_path) as step, near_misses:
+    with Step([args.web_path, args.high_quality_path], args.save_path, **step_options(args)) as step, near_misses:
         matches = match_all(
             highquality,
             read_web(args, step, places),

@@ -8,11 +8,16 @@ out  {"instruction": "你是一位小学数学老师……", "output": "[问题]
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from common.errors import BadRow
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadRow, BadValue
+from common.program import make_parser, progress, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, scan_rows
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from web_to_sft.conversions import ANSWER_MARK, NOT_MATHS, QUESTION_MARK, UNREADABLE
 from web_to_sft.step1_match_pairs import texts_of
 
@@ -43,19 +48,19 @@ def read_refusals(path: str, args: argparse.Namespace, template: str) -> list[di
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--pairs_path", required=True, help="output of step 1")
     parser.add_argument("--web_path", required=True, help="the crawled problems that step 1 read")
     parser.add_argument("--high_quality_path", required=True, help="the clean problems that step 1 read")
     parser.add_argument("--save_path", required=True, help="examples for step 3")
     parser.add_argument("--refusals_path", help='rows with "refusal": not_maths | unreadable, added at the end')
-    parser.add_argument("--lang", default="zh", help="language of the prompt (default: zh)")
+    parser.add_argument("--lang", default="zh", help="language of the prompt")
     parser.add_argument("--prompt_template", help="file with {question} and {analysis}, instead of ours")
     keys = parser.add_argument_group("columns (defaults: the paper's)")
-    keys.add_argument("--web_question_key", default="question", help="default: question")
-    keys.add_argument("--web_analysis_key", default="raw_analysis", help="default: raw_analysis")
-    keys.add_argument("--high_quality_question_key", default="input", help="default: input")
-    keys.add_argument("--high_quality_solution_key", default="solve_step", help="default: solve_step")
+    keys.add_argument("--web_question_key", default="question", help="key of the crawled problem")
+    keys.add_argument("--web_analysis_key", default="raw_analysis", help="key of its solution")
+    keys.add_argument("--high_quality_question_key", default="input", help="key of the clean problem")
+    keys.add_argument("--high_quality_solution_key", default="solve_step", help="key of its solution")
     add_step_arguments(parser)
     return parser.parse_args()
 
@@ -86,7 +91,7 @@ def main() -> None:
     )
     inputs = [args.pairs_path, args.web_path, args.high_quality_path]
     refusals_path = [args.refusals_path] if args.refusals_path else []
-    with Step(args, inputs=[*inputs, *refusals_path], output=args.save_path) as step:
+    with Step([*inputs, *refusals_path], args.save_path, **step_options(args)) as step:
         for index, pair in progress(step.rows(), total=step.total(), unit="pair"):
             try:
                 places = need(pair, "web57w_idx", int), need(pair, "highquality_idx", int)

@@ -8,23 +8,28 @@ out  the same rows in the same order, each with what the converter wrote: {"outp
 """
 
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.program import make_parser, run_main
 from common.prompts import load_prompt
-from common.step import Step, add_step_arguments, run_main
+from common.step import Step, add_step_arguments, step_options
 from web_to_sft.step1_match_pairs import text_of
 from web_to_sft.step2_build_converter_data import converter_prompt
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="crawled problems")
     parser.add_argument("--save_path", required=True, help="the same with the converter's text")
-    parser.add_argument("--web_question_key", default="question", help="default: question")
-    parser.add_argument("--web_analysis_key", default="raw_analysis", help="default: raw_analysis")
-    parser.add_argument("--output_column", default="output", help="column of the converter's text (default: output)")
-    parser.add_argument("--lang", default="zh", help="language of the prompt, as in step 2 (default: zh)")
+    parser.add_argument("--web_question_key", default="question", help="key of the crawled problem")
+    parser.add_argument("--web_analysis_key", default="raw_analysis", help="key of its solution")
+    parser.add_argument("--output_column", default="output", help="column of the converter's text")
+    parser.add_argument("--lang", default="zh", help="language of the prompt, as in step 2")
     parser.add_argument("--prompt_template", help="the file that step 2 was given, if any")
     add_step_arguments(parser)
     # Greedy, where the released code leaves sampling on and gives other texts at every run.
@@ -45,7 +50,7 @@ def main() -> None:
             raise Reject("empty answer")
         return row | {args.output_column: answer.text}
 
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         ask_rows(step, args, make_request, use_answer)
 
 

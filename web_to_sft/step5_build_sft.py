@@ -9,10 +9,15 @@ out  the row with {"instruction": "the clean problem", "output": "the clean solu
 """
 
 import argparse
+import sys
+from pathlib import Path
 
-from common.errors import Reject
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import BadValue, Reject
+from common.program import make_parser, progress, run_main
 from common.rows import read_rows
-from common.step import BadValue, Step, add_step_arguments, need, progress, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from web_to_sft.conversions import lost_numbers, parse_conversion
 from web_to_sft.step1_match_pairs import text_of, texts_of
 
@@ -38,18 +43,16 @@ def to_sft_row(row: dict, args: argparse.Namespace) -> dict:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="output of step 4")
     parser.add_argument("--save_path", required=True, help="rows to fine-tune on")
-    parser.add_argument("--output_column", default="output", help="column of the converter's text (default: output)")
-    parser.add_argument("--question_key", default="question", help="column of the crawled problem (default: question)")
+    parser.add_argument("--output_column", default="output", help="column of the converter's text")
+    parser.add_argument("--question_key", default="question", help="column of the crawled problem")
     parser.add_argument("--add_path", help="high-quality rows to put in front, as the solver is trained on both")
-    parser.add_argument("--high_quality_question_key", default="input", help="its column (default: input)")
-    parser.add_argument("--high_quality_solution_key", default="solve_step", help="its column (default: solve_step)")
-    parser.add_argument("--max_characters", type=int, default=0, help="set longer rows aside (default: 0, no limit)")
-    parser.add_argument(
-        "--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers (default: flag)"
-    )
+    parser.add_argument("--high_quality_question_key", default="input", help="its column")
+    parser.add_argument("--high_quality_solution_key", default="solve_step", help="its column")
+    parser.add_argument("--max_characters", type=int, default=0, help="set longer rows aside")
+    parser.add_argument("--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers")
     parser.add_argument("--paper_exact", action="store_true", help="as released: nothing stripped, no guard, no limit")
     add_step_arguments(parser)
     return parser.parse_args()
@@ -69,7 +72,7 @@ def main() -> None:
     keys = args.high_quality_question_key, args.high_quality_solution_key
     clean = high_quality_rows(args.add_path, keys) if args.add_path else []
     inputs = [args.data_path, *([args.add_path] if args.add_path else [])]
-    with Step(args, inputs=inputs, output=args.save_path) as step:
+    with Step(inputs, args.save_path, **step_options(args)) as step:
         for row in clean:
             step.counts["in"] += 1
             step.counts["high-quality rows"] += 1

@@ -9,14 +9,17 @@ out  one file that opens from disk, without network or scripts
 import argparse
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common import manifest, report
 from common.errors import BadInput
+from common.program import make_parser, run_main
 from common.rows import read_rows, scan_rows
-from common.step import run_main
 from web_to_sft.step1_match_pairs import text_of
 
 LOSSES = 8  # values of a training curve shown in the table; all of them are in loss.png
@@ -190,11 +193,11 @@ def tiles(run: Run) -> dict[str, str]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--folder", required=True, type=Path, help="what run_all.sh filled")
     parser.add_argument("--save_path", required=True, help="the report, .html")
-    parser.add_argument("--shown", type=int, default=10, help="rows shown in each section (default: 10)")
-    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown (default: 0)")
+    parser.add_argument("--shown", type=int, default=10, help="rows shown in each section")
+    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown")
     return parser.parse_args()
 
 

@@ -18,7 +18,7 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--keep_cut_off", action="store_true", help="keep answers that --max_tokens cut off")
     group.add_argument("--keep_refusals", action="store_true", help="keep answers that refuse")
     group.add_argument("--prompt_folder", help="folder with your own NAME.LANG.txt (default: common/prompts/webr)")
-    group.add_argument("--draw_seed", type=int, default=0, help="of the random draws (default: 0)")
+    group.add_argument("--draw_seed", type=int, default=0, help="of the random draws")
     group.add_argument(
         "--paper_exact",
         action="store_true",

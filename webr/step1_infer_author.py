@@ -8,13 +8,18 @@ out  the same rows with "page" (its number from 0), "lang" and "author"; near-du
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadRow, Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.program import make_parser, run_main
 from common.prompts import fill
 from common.rows import scan_rows
-from common.step import Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_response
 from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
@@ -69,7 +74,7 @@ def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="pages: json, jsonl, parquet, arrow, a dataset folder")
     parser.add_argument("--save_path", required=True, help="pages with authors; the ending is the format")
     group = parser.add_argument_group("pages")
@@ -77,7 +82,7 @@ def parse_args() -> argparse.Namespace:
         "--lang",
         choices=["auto", *PROMPT_LANGUAGES],
         default="auto",
-        help="language of prompts and answers; auto: that of each page (default: auto)",
+        help="language of prompts and answers; auto: that of each page",
     )
     group.add_argument("--dedup_pages", action="store_true", help="set near-duplicate pages aside (Jaccard 0.7)")
     add_answer_arguments(parser)
@@ -89,7 +94,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     repeats = duplicate_pages(args.data_path, args.split) if args.dedup_pages else []
-    with PageStep(args, inputs=[args.data_path], output=args.save_path) as step:
+    with PageStep([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(("author",), args)
         ask_rows(step, args, request_maker(args, repeats), answer_user(args))
 

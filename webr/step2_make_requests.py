@@ -8,13 +8,18 @@ out  the same rows with "kind" (WI_all, WI_part, WR_all, WR_part: pages in order
 """
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadInput, BadRow
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.program import make_parser, run_main
 from common.prompts import fill
 from common.rows import scan_rows
-from common.step import Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_request
 from webr.languages import NAMES, PROMPT_LANGUAGES
@@ -82,14 +87,14 @@ def parse_ratio(text: str) -> list[int]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="output of step 1")
     parser.add_argument("--save_path", required=True, help="rows with requests; the ending is the format")
     parser.add_argument(
         "--ratio",
         type=parse_ratio,
         default=list(RATIO),
-        help=f"pages for {':'.join(KINDS)} (default: 2:2:1:1)",
+        help=f"pages for {':'.join(KINDS)}",
     )
     add_answer_arguments(parser)
     add_step_arguments(parser)
@@ -100,7 +105,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     kind_of = kind_of_page(page_numbers(args.data_path, args.split), args.ratio, args.paper_exact)
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(KINDS, args)
         ask_rows(step, args, request_maker(args, kind_of), answer_user(args, kind_of))
 

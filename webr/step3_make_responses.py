@@ -7,10 +7,15 @@ out  the same rows with "response"
 """
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
-from common.step import Step, add_step_arguments, need, run_main
+from common.program import make_parser, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, usable_text
 from webr.clean_up import clean_response
 
@@ -30,7 +35,7 @@ def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="output of step 2")
     parser.add_argument("--save_path", required=True, help="rows with responses; the ending is the format")
     add_answer_arguments(parser)
@@ -41,7 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         ask_rows(step, args, make_request, answer_user(args))
 
 

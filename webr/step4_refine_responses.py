@@ -7,11 +7,16 @@ out  the same rows; those of web as response keep their first answer as "draft" 
 """
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.program import make_parser, run_main
 from common.prompts import fill
-from common.step import Step, add_step_arguments, need, run_main
+from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_response
 from webr.languages import NAMES
@@ -41,7 +46,7 @@ def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="output of step 3")
     parser.add_argument("--save_path", required=True, help="rows with improved responses; the ending is the format")
     add_answer_arguments(parser)
@@ -52,7 +57,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with Step(args, inputs=[args.data_path], output=args.save_path) as step:
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(("refine",), args)
         ask_rows(step, args, request_maker(args), answer_user(args))
 

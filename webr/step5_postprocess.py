@@ -21,9 +21,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common.errors import BadInput, BadRow, CommonError
+from common.program import make_parser, run_main
 from common.rows import read_rows, scan_rows, write_rows
-from common.step import Step, add_step_arguments, run_main
+from common.step import Step, add_step_arguments, step_options
 from webr.dataset_card import write_card, write_dataset_info
 from webr.guards import Limits
 from webr.history import pages_behind
@@ -194,18 +197,18 @@ def write_all(step: Step, args: argparse.Namespace, rows: Rows, chosen: list[int
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--WI_data_paths", nargs="+", default=[], help="files with rows of web as instruction")
     parser.add_argument("--WR_data_paths", nargs="+", default=[], help="files with rows of web as response")
     parser.add_argument("--save_name", required=True, help="path of the output without ending; .jsonl is added")
     group = parser.add_argument_group("size")
     group.add_argument("--save_num", type=int, help="exactly so many rows, or stop and say how many pages it takes")
-    group.add_argument("--ratio", type=parse_ratio, default=[2, 1], help="WI:WR, or any: all of both (default: 2:1)")
-    group.add_argument("--draw_seed", type=int, default=0, help="of order and shuffle (default: 0)")
+    group.add_argument("--ratio", type=parse_ratio, default=[2, 1], help="WI:WR, or any: all of both")
+    group.add_argument("--draw_seed", type=int, default=0, help="of order and shuffle")
     group = parser.add_argument_group("near-duplicate requests")
     group.add_argument("--tokenizer_model_name", help="tokenizer of the model to train (default: words, no tokenizer)")
-    group.add_argument("--threshold", type=float, default=0.7, help="Jaccard similarity (default: 0.7)")
-    group.add_argument("--num_perm", type=int, default=128, help="permutations (default: 128)")
+    group.add_argument("--threshold", type=float, default=0.7, help="Jaccard similarity")
+    group.add_argument("--num_perm", type=int, default=128, help="permutations")
     group.add_argument("--across", action="store_true", help="WI and WR together instead of each for itself")
     guards = parser.add_argument_group("guards")
     off = Limits()
@@ -214,10 +217,10 @@ def parse_args() -> argparse.Namespace:
         "--max_copied",
         type=float,
         default=off.max_copied,
-        help="largest share of a response copied from the page, by 8-grams; 1: off (default: %(default)s)",
+        help="largest share of a response copied from the page, by 8-grams; 1: off",
     )
     for name in ("min_request_chars", "min_response_chars", "max_response_chars"):
-        guards.add_argument(f"--{name}", type=int, default=getattr(off, name), help="0: off (default: %(default)s)")
+        guards.add_argument(f"--{name}", type=int, default=getattr(off, name), help="0: off")
     guards.add_argument("--keep_refusals", action="store_true", help="keep responses that refuse")
     guards.add_argument("--paper_exact", action="store_true", help="filter, near-duplicates and sizes as released")
     add_step_arguments(parser)
@@ -256,7 +259,7 @@ def main() -> None:
     args = parse_args()
     output = Path(args.save_name.removesuffix(".jsonl").removesuffix(".parquet") + ".jsonl")
     inputs = list(dict.fromkeys(args.WI_data_paths + args.WR_data_paths))
-    with Step(args, inputs=inputs, output=output) as step, Rows() as rows:
+    with Step(inputs, output, **step_options(args)) as step, Rows() as rows:
         read_all(step, args, limits_of(args), rows)
         for numbers in [rows.left()] if args.across else [rows.left(side) for side in SIDES]:
             reject_near_duplicates(rows, numbers, args)

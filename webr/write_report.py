@@ -10,15 +10,18 @@ import argparse
 import heapq
 import random
 import re
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
 from common import report
 from common.errors import BadInput
+from common.program import make_parser, run_main
 from common.rows import read_rows
-from common.step import run_main
 from webr.guards import copied_share
 from webr.history import Run, pages_behind, runs_behind
 from webr.near_duplicates import word_ids
@@ -189,11 +192,11 @@ def build(data_path: str, shown: int, seed: int) -> tuple[str, list[str]]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="the .jsonl of step 5")
     parser.add_argument("--save_path", required=True, help="the report, .html")
-    parser.add_argument("--shown", type=int, default=12, help="rows shown in each section (default: 12)")
-    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown (default: 0)")
+    parser.add_argument("--shown", type=int, default=12, help="rows shown in each section")
+    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown")
     return parser.parse_args()
 
 

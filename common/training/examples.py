@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from common.errors import BadInput
-from common.step import BadValue, need
+from common.errors import BadInput, BadValue
+from common.step import need
 
 NO_LOSS = -100  # torch's ignore_index
 ALPACA_PROMPT = "### Instruction:\n{prompt}\n\n### Response:\n"

@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common import manifest
-from common.errors import BadInput, BadRow, CommonError
+from common.errors import BadInput, BadRow, BadValue, CommonError
+from common.program import progress, run_main
 from common.rows import scan_rows, write_text
-from common.step import BadValue, progress, run_main
 from common.training import hush_bars
 from common.training.examples import NO_LOSS, conversation, encode, fit
 

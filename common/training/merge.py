@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common.errors import BadInput
-from common.step import run_main
+from common.program import run_main
 from common.training import hush_bars
 
 

@@ -18,7 +18,7 @@ from common.errors import BadInput, Reject, ServerDown, ServerRefused
 from common.llm import Request, add_llm_arguments, ask_rows, work_rows
 from common.rows import read_rows, write_rows
 from common.standin_llm import standin_server
-from common.step import Step, add_step_arguments
+from common.step import Step, add_step_arguments, step_options
 from eval import generate
 from tests.common.scripted_server import ScriptedServer, completion, ok, scripted_server
 
@@ -316,7 +316,7 @@ def test_n_answers_come_however_many_the_server_gives_at_once(tmp_path, gives):
 
     with scripted_server(reply) as server:
         args.base_url = [server.url]
-        with Step(args, [tmp_path / "in.jsonl"], tmp_path / "out.jsonl") as step:
+        with Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", **step_options(args)) as step:
             work_rows(step, args, work)
     (row,) = read_rows(tmp_path / "out.jsonl")
     assert len(row["first"]) == len(row["second"]) == 4
@@ -424,7 +424,7 @@ def test_a_row_that_cannot_be_asked_is_rejected_without_asking(tmp_path):
 
     with scripted_server(echo) as server:
         args.base_url = [server.url]
-        with Step(args, [tmp_path / "in.jsonl"], tmp_path / "out.jsonl") as step:
+        with Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", **step_options(args)) as step:
             ask_rows(step, args, make_request, lambda row, answer: row)
         assert not server.bodies
     assert next(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))["reason"] == "nothing to ask"

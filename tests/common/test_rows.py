@@ -314,7 +314,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, ending):
     code = f"""
         import random, resource
         from common.rows import write_rows
-        from common.step import run_main
+        from common.program import run_main
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         run_main(lambda: write_rows({str(path)!r}, ({{"text": random.randbytes(999).hex()}} for _ in range(3000))))
     """

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from common.errors import BadInput
-from common.step import BadValue
+from common.errors import BadInput, BadValue
 from common.training.examples import NO_LOSS, conversation, encode, fit
 
 # The formats of the families, in our own writing: what stands around a turn, not the vendors' templates.

@@ -31,7 +31,7 @@ def double(step: Step) -> None:
 
 
 def test_each_row_ends_once_and_the_counts_add_up(data, tmp_path, capsys):
-    with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+    with Step([data], tmp_path / "out.jsonl") as step:
         double(step)
     assert [row["n"] for row in read_rows(tmp_path / "out.jsonl")] == [0, 2, 4, 8, 10, 12, 16, 18]
     assert list(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))[1] == {
@@ -46,7 +46,7 @@ def test_each_row_ends_once_and_the_counts_add_up(data, tmp_path, capsys):
 def test_a_row_that_ends_nowhere_or_twice_is_an_error_and_nothing_is_written(data, tmp_path):
     for ends in (0, 2):
         with pytest.raises(CommonError, match="do not add up"):
-            with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+            with Step([data], tmp_path / "out.jsonl") as step:
                 for number, (_, row) in enumerate(step.rows()):
                     for _ in range(ends if number == 5 else 1):
                         step.write(row)
@@ -55,7 +55,7 @@ def test_a_row_that_ends_nowhere_or_twice_is_an_error_and_nothing_is_written(dat
 
 def test_the_rejected_rows_of_an_earlier_run_go_with_it(data, tmp_path):
     for reject in (True, False):
-        with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+        with Step([data], tmp_path / "out.jsonl") as step:
             for index, row in step.rows():
                 step.reject(index, "no", row) if reject else step.write(row)
         assert (tmp_path / "out.jsonl.rejected.jsonl").exists() == reject
@@ -65,9 +65,10 @@ def test_stopped_by_sigterm_it_says_so_and_leaves_the_old_output(data, tmp_path)
     write_rows(tmp_path / "out.jsonl", [{"old": 1}])
     code = f"""
         import argparse
-        from common.step import Step, run_main
+        from common.program import run_main
+        from common.step import Step
         def main():
-            with Step(argparse.Namespace(), [{str(data)!r}], {str(tmp_path / "out.jsonl")!r}) as step:
+            with Step([{str(data)!r}], {str(tmp_path / "out.jsonl")!r}) as step:
                 for _, row in step.rows():
                     step.write(row)
                     print(flush=True)
@@ -97,19 +98,19 @@ def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_pat
     write_rows(tmp_path / "out.jsonl", [{"old": 1}])
     monkeypatch.setattr(writing, "replace_synced", fail)
     with pytest.raises(CommonError, match=f"{errors[0]}: cannot be written.*free some space"):
-        with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+        with Step([data], tmp_path / "out.jsonl") as step:
             double(step)
     assert list(read_rows(tmp_path / "out.jsonl")) == [{"old": 1}]
     assert not [path for path in tmp_path.iterdir() if path.name.endswith((".part", ".lock"))]
     monkeypatch.undo()
-    with Step(argparse.Namespace(), [data], tmp_path / "out.jsonl") as step:
+    with Step([data], tmp_path / "out.jsonl") as step:
         double(step)
     assert len(list(read_rows(tmp_path / "out.jsonl"))) == 8
 
 
 def test_counts_for_the_bar_where_somebody_watches(data, tmp_path, monkeypatch):
     write_rows(tmp_path / "in2.jsonl", [{"n": 0}])
-    with Step(argparse.Namespace(), [tmp_path / "in*.jsonl"], tmp_path / "out.jsonl") as step:
+    with Step([tmp_path / "in*.jsonl"], tmp_path / "out.jsonl") as step:
         assert step.total() is None
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
         assert step.total() == 11
@@ -147,7 +148,7 @@ def output(data, tmp_path, monkeypatch):
         max_tokens=5,
         extra_body={"token": "hunter2secret", "inner": [{"secret": "hunter2secret"}]},
     )
-    with Step(args, [data], tmp_path / "out.jsonl") as step:
+    with Step([data], tmp_path / "out.jsonl", settings=vars(args)) as step:
         double(step)
     return tmp_path / "out.jsonl"
 
@@ -172,7 +173,7 @@ def test_no_secret_reaches_the_manifest(output):
 def test_files_keep_their_hashes_whatever_their_names(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_rows("my_token", [{"n": 0}])
-    with Step(argparse.Namespace(), ["my_token"], "secret") as step:
+    with Step(["my_token"], "secret") as step:
         double(step)
     assert manifest.verify("secret") == []
 
@@ -183,7 +184,7 @@ def test_verify_and_diff_as_commands(output, data, tmp_path):
         return subprocess.run(command, capture_output=True, text=True)
 
     assert (run("verify", output).returncode, run("verify", output).stdout) == (0, "as it was\n")
-    with Step(argparse.Namespace(rate=0.7), [data], tmp_path / "other.jsonl") as step:
+    with Step([data], tmp_path / "other.jsonl", settings={"rate": 0.7}) as step:
         double(step)
     compared = run("diff", output, tmp_path / "other.jsonl")
     assert compared.returncode == 1 and "arguments.rate: 0.5 -> 0.7" in compared.stdout

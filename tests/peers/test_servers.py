@@ -21,7 +21,7 @@ import pytest
 from common import manifest
 from common.llm import Answer, Request, add_llm_arguments, ask_rows
 from common.rows import read_rows, write_rows
-from common.step import Step, add_step_arguments
+from common.step import Step, add_step_arguments, step_options
 
 pytestmark = pytest.mark.peers
 
@@ -150,7 +150,7 @@ def ask(server: Server, save: Path, requests: list[Request], *flags: str) -> tup
         answers[row["number"]] = answer
         return row
 
-    with Step(args, inputs=[data], output=save) as step:
+    with Step([data], save, **step_options(args)) as step:
         ask_rows(step, args, lambda row: requests[row["number"]], use_answer)
     assert list(read_rows(save)) == list(read_rows(data))
     return [answers[number] for number in range(len(requests))], manifest.read(save)["counts"]
