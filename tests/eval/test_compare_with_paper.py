@@ -44,5 +44,65 @@ def test_no_gain_is_made_up_without_a_baseline(folders, monkeypatch, capsys):
 def test_what_is_missing_is_named(tmp_path, monkeypatch, capsys):
     with pytest.raises(BadInput, match="there are .*web_to_sft"):
         run(monkeypatch, capsys, "--method", "alchemy", "--results", tmp_path)
-    with pytest.raises(BadInput, match="no scored rows"):
+    with pytest.raises(BadInput, match="no results of this method"):
         run(monkeypatch, capsys, "--method", "web_to_sft", "--results", tmp_path)
+
+
+def superfiltering_rows(monkeypatch, capsys, folder, agreement, result):
+    (folder / "agreement.json").write_text(json.dumps(agreement), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    out = folder / "table.json"
+    run(monkeypatch, capsys, "--method", "superfiltering", "--results", folder, "--save_path", out)
+    return {row["what"]: row for row in json.loads(out.read_text(encoding="utf-8"))}
+
+
+def test_what_is_not_comparable_is_said(tmp_path, monkeypatch, capsys):
+    agreement = {"spearman": {"ifd_ppl": 0.5}, "selections": [{"shared": 0.25}]}
+    settings = {"judge": "my-70b", "questions": "wizardlm"}
+    result = {"wizardlm": {"winning_score": 1.25, "settings": settings}, "all": {"winning_score": 2.0}}
+    rows = superfiltering_rows(monkeypatch, capsys, tmp_path, agreement, result)
+    rho = rows["Alpaca: GPT-2 124M against LLaMA2-7B, Spearman of IFD"]
+    assert (rho["ours"], rho["paper"]) == (0.5, 0.679)
+    assert rho["remark"].startswith("comparable only with data Alpaca") and "not comparable" not in rho["remark"]
+    assert rows["Alpaca: GPT-2 124M against LLaMA2-7B, shared of the best 5 %"]["ours"] == 0.25
+    assert rows["Alpaca: GPT-2 124M against LLaMA2-7B, shared of the best 10 %"]["remark"] == "not measured"
+    won = rows["winning score, GPT-2 IFD, 5 % of Alpaca"]
+    assert won["ours"] == 1.25 and won["remark"].startswith("not comparable: judge my-70b (paper: gpt-4);")
+    assert "questions" not in won["remark"]
+    open_llm = rows["Open LLM average, LLaMA2-7B on 5 % of Alpaca"]
+    assert open_llm["ours"] is None and open_llm["remark"] == "no command here measures it"
+
+
+def test_equal_settings_need_no_remark(tmp_path, monkeypatch, capsys):
+    figures = json.loads((compare_with_paper.ROOT / "superfiltering" / "paper_figures.json").read_text())
+    (figure,) = (f for f in figures if f["what"] == "winning score, GPT-2 IFD, 5 % of Alpaca")
+    result = {"wizardlm": {"winning_score": 1.1, "settings": figure["settings"]}}
+    rows = superfiltering_rows(monkeypatch, capsys, tmp_path, {}, result)
+    assert rows[figure["what"]]["remark"] == ""
+
+
+def test_every_methods_figures_are_readable_and_each_has_a_source():
+    files = list(compare_with_paper.ROOT.glob("*/paper_figures.json"))
+    assert {"web_to_sft", "superfiltering"} <= {file.parent.name for file in files}
+    for file in files:
+        figures = compare_with_paper.paper_figures(file.parent.name)
+        assert all(figure["source"].strip() for figure in figures)
+        assert len({figure["what"] for figure in figures}) == len(figures)
+
+
+def test_a_result_that_is_there_twice_or_is_no_json_is_named(folders, monkeypatch, capsys):
+    with pytest.raises(BadInput, match="is there twice"):
+        run(monkeypatch, capsys, "--method", "web_to_sft", "--results", folders)
+    (folders / "ours" / "cmath_dev.jsonl.scored.jsonl.manifest.json").write_text("{")
+    with pytest.raises(BadInput, match="cannot be read as JSON"):
+        run(monkeypatch, capsys, "--method", "web_to_sft", "--results", folders / "ours")
+
+
+def test_a_result_without_a_usable_row_has_no_figure(folders, monkeypatch, capsys):
+    path = folders / "ours" / "cmath_dev.jsonl.scored.jsonl.manifest.json"
+    path.write_text(json.dumps({"result": {"accuracy": None, "rows": 0}}))
+    arguments = ("--method", "web_to_sft", "--results", folders / "ours", "--baseline", folders / "clean_only")
+    lines = run(monkeypatch, capsys, *arguments).splitlines()
+    assert [line.split()[2:4] for line in lines if line.startswith("CMATH")] == [["-", "not"]]
+    (gain,) = [line for line in lines if line.startswith("gain")]
+    assert "not measured" in gain
