@@ -49,7 +49,7 @@ def page_of(texts: list[str], path) -> str:
         report.section(first, report.tiles({text: text for text in texts}), note=last),
         report.section("a", report.funnel([report.Stage(text, 5, {text: 2}) for text in texts])),
         report.section("b", report.bars({text: 3 for text in texts})),
-        report.section("c", report.side_by_side(report.histogram(first, [1, 2, 3.5], last))),
+        report.section("c", report.side_by_side(report.histogram(first, {first: [1, 2, 3.5], last: [2]}, last))),
         report.section("d", report.table(texts, [[text, 7] for text in texts])),
         report.section("e", report.samples([{"#": text, f"#{text}": text, text: text} for text in texts])),
     ]
@@ -58,9 +58,9 @@ def page_of(texts: list[str], path) -> str:
 
 
 KNOWN_TAGS = set("html head meta title style body main h1 h2 h3 p section div span b i ul li figure figcaption".split())
-KNOWN_TAGS |= set("svg rect line text table thead tbody tr th td article header".split())
+KNOWN_TAGS |= set("svg polyline circle rect line text table thead tbody tr th td article header".split())
 ATTRIBUTES = set("lang charset http-equiv content name class style dir x y x1 x2 y1 y2 width height rx".split())
-ATTRIBUTES |= {"viewbox", "role", "aria-label", "text-anchor"}
+ATTRIBUTES |= {"viewbox", "role", "aria-label", "text-anchor", "points", "cx", "cy", "r"}
 
 
 @given(st.lists(st.one_of(st.text(), st.sampled_from(HOSTILE)), min_size=1, max_size=4))
@@ -115,7 +115,27 @@ def test_a_histogram_holds_every_value(values, bins):
 
 def test_a_histogram_of_nothing_and_of_one_value():
     assert "no values" in report.histogram("h", [], "u")
-    assert report.histogram("h", [3, 3], "u").count("<rect") == 30
+    assert "3 to 3 u: 2</title>" in report.histogram("h", [3, 3], "u", 1)
+
+
+def test_the_number_of_bins_fits_the_rows():
+    few, many = (report.histogram("h", list(range(count)), "u").count("<rect") for count in (12, 10_000))
+    assert few == 5 and many == 30
+
+
+def test_groups_lie_over_one_another_with_axes_and_values_on_hover():
+    drawn = report.histogram("h", {"kept": [1, 2, 2], "dropped": [5] * 8}, "u")
+    assert drawn.count("<svg") == 1 and 'class="group0"' in drawn and 'class="group1"' in drawn
+    counts = re.findall(r"<title>(kept|dropped), [^<]*: (\d+)</title>", drawn)
+    assert sum(int(count) for name, count in counts if name == "kept") == 3
+    assert sum(int(count) for name, count in counts if name == "dropped") == 8
+    assert "100%</text>" in drawn and len(re.findall(r'text-anchor="middle">', drawn)) >= 3
+
+
+def test_a_curve_says_the_values_of_its_points():
+    drawn = report.curve("f1", {"all": [(0, 0.1), (3, 0.8)]}, "by threshold")
+    assert "<title>all: 3, 0.8</title>" in drawn and "<polyline" in drawn
+    assert "no values" in report.curve("f1", {"all": []}, "by threshold")
 
 
 def test_reasons_stand_under_their_stage_most_frequent_first():
