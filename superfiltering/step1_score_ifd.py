@@ -21,13 +21,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common import manifest
+from common.conversations import alpaca_prompt, as_messages
 from common.errors import BadValue, CommonError, Reject
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import RowWriter, read_rows, write_rows
 from common.shards import Task, run_shards
 from common.step import Step, add_step_arguments, step_options
-from superfiltering.conversation import Text, alpaca_prompt, as_messages, chat_text, checked, plain_text
+from superfiltering.conversation import Text, chat_text, checked, paper_text, plain_text
 
 ROWS_A_PART = 2048
 BATCH_TOKENS = {"cpu": 512, "cuda": 32768}  # enough to keep the matrix units busy; more only takes memory
@@ -43,7 +44,7 @@ def score_part(settings: argparse.Namespace, source: str, target: str) -> dict[s
     batch_tokens = settings.batch_tokens or BATCH_TOKENS[scorer.device.type]
     rows = list(read_rows(source, allow_nan=True))
     if settings.paper_exact:
-        texts = [plain_text(entry["row"]) for entry in rows]
+        texts = [paper_text(entry["row"]) for entry in rows]
         lines = score_rows_paper_exact(scorer, texts, settings.max_length, batch_tokens)
     else:
         texts = [text_of(entry["row"], settings.prompt, scorer.tokenizer) for entry in rows]

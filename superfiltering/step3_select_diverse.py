@@ -19,11 +19,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common import manifest
+from common.conversations import as_messages
 from common.errors import BadInput, BadValue
 from common.program import make_parser, progress, run_main
 from common.rows import replace_synced
 from common.step import Step, add_step_arguments, need, step_options
-from superfiltering.conversation import as_messages
 from superfiltering.facility_location import facility_location
 from superfiltering.selection import best_first
 from superfiltering.step3_select import rows_at, score_of

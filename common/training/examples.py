@@ -9,29 +9,19 @@ does, and the response after it. A model without a template gets the Alpaca form
 
 from typing import Any
 
-from jinja2 import TemplateError
-
+from common.conversations import as_messages, templated, with_system
 from common.errors import BadInput, BadValue
-from common.step import need
 
 NO_LOSS = -100  # torch's ignore_index
 ALPACA_PROMPT = "### Instruction:\n{prompt}\n\n### Response:\n"
 
 
 def conversation(row: dict, prompt_key: str, response_key: str, system: str | None = None) -> list[dict]:
-    """The messages of a row: its own ("messages"), or one question and one answer."""
-    before = [{"role": "system", "content": system}] if system else []
-    if "messages" not in row or prompt_key in row:
-        asked, answered = need(row, prompt_key), need(row, response_key)
-        return [*before, {"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-    messages = need(row, "messages", list)
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise BadValue(f"message {number} is a {type(message).__name__}, expected an object")
-        need(message, "role"), need(message, "content")
+    """The messages of a row, the system prompt before those that have none of their own."""
+    messages = as_messages(row, prompt_key, response_key)
     if not any(message["role"] == "assistant" for message in messages):
         raise BadValue("no message of the assistant: nothing to learn")
-    return messages if messages[0]["role"] == "system" else [*before, *messages]
+    return with_system(messages, system)
 
 
 def segments(tokenizer: Any, messages: list[dict], chat: bool) -> list[tuple[str, bool]]:
@@ -42,8 +32,8 @@ def segments(tokenizer: Any, messages: list[dict], chat: bool) -> list[tuple[str
     for turn, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        prompt = _templated(tokenizer, messages[:turn], add_generation_prompt=True) if turn else ""
-        answered = _templated(tokenizer, messages[: turn + 1])
+        prompt = templated(tokenizer, messages[:turn], add_generation_prompt=True) if turn else ""
+        answered = templated(tokenizer, messages[: turn + 1])
         if not prompt.startswith(shown) or not answered.startswith(prompt) or answered == prompt:
             raise BadInput(
                 "the chat template writes a conversation differently once it is answered; train with "
@@ -52,13 +42,6 @@ def segments(tokenizer: Any, messages: list[dict], chat: bool) -> list[tuple[str
         pieces += [(prompt[len(shown) :], False), (answered[len(prompt) :], True)]
         shown = answered
     return pieces
-
-
-def _templated(tokenizer: Any, messages: list[dict], **options: bool) -> str:
-    try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
-    except TemplateError as error:
-        raise BadValue(f"the chat template refuses the conversation: {error}") from None
 
 
 def _alpaca_segments(tokenizer: Any, messages: list[dict]) -> list[tuple[str, bool]]:

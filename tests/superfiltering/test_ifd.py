@@ -8,8 +8,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.conversations import as_messages
 from common.errors import BadInput, CommonError, Reject
-from superfiltering.conversation import Text, as_messages, chat_text, checked, plain_text
+from superfiltering.conversation import Text, chat_text, checked, paper_text, plain_text
 from superfiltering.ifd import plan_row, score_rows, score_rows_paper_exact, start_token, token_span
 from superfiltering.token_losses import length_sorted_batches, prepare_scorer
 from tests.oracles import ifd as oracle
@@ -36,7 +37,7 @@ def same(found: float, expected: float) -> bool:
 @given(rows=rows, batch_tokens=st.integers(1, 400))
 def test_paper_exact_is_the_released_computation(model_and_tokenizer, rows, batch_tokens):
     model, tokenizer = model_and_tokenizer
-    parts = [plain_text(row) for row in rows]
+    parts = [paper_text(row) for row in rows]
     lines = score_rows_paper_exact(scorer_of(model, tokenizer), parts, LIMIT, batch_tokens)
     for line, part in zip(lines, parts, strict=True):
         try:
@@ -148,7 +149,7 @@ def test_odd_conversations_are_set_aside_or_scored_never_fatal(model_and_tokeniz
 
 def test_alpaca_and_messages_of_the_same_turns_are_one_text():
     row = {"instruction": "q", "input": "i", "output": "a."}
-    assert plain_text({"messages": as_messages(row)}) == plain_text(row)
+    assert plain_text({"messages": as_messages(row)}) == plain_text(row) == paper_text(row)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(model_and_tokenizer):
