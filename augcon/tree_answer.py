@@ -27,7 +27,7 @@ _MARK = r"{name} ?[{number}][ \t]{{0,8}}[*_]{{0,3}} ?[:：][*_]{{0,3}}"
 _ANY_MARK_1 = re.compile(_MARK.format(name=_NAME, number="1一１"), re.IGNORECASE)
 _ANY_MARK_2 = re.compile(_MARK.format(name=_NAME, number="2二２"), re.IGNORECASE)
 _CUE = re.compile(
-    r"(?:question|pregunta|pergunta|问题|提问|问|q)[ \t]{0,8}[*_]{0,3}[ \t]{0,8}[:：]|\d{1,2}[.)、]|[-*#>]{1,6}(?=[\s*])",
+    r"(?:question|pregunta|pergunta|问题|提问|问|q)[ \t]{0,8}[*_]{0,3} {0,8}[:：]|\d{1,2}[.)、]|[-*#>]{1,6}(?=[\s*])",
     re.IGNORECASE,
 )
 _NEXT_BLOCK = re.compile(
