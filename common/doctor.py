@@ -180,7 +180,7 @@ def check_server(base_url: str | None, model: str | None, needs: Needs) -> Itera
         yield _no_server_named(needs)
         return
     from common.errors import BadInput  # here, as below: what it imports may be what is missing
-    from common.llm_client import parse_base_urls
+    from common.llm.client import parse_base_urls
 
     try:
         urls = parse_base_urls([base_url])
@@ -195,7 +195,7 @@ def _no_server_named(needs: Needs) -> Line:
     if shutil.which("vllm"):
         return Line("server", "note", "none named, vLLM is installed", "the launchers start it")
     if version_of("uvicorn") and version_of("transformers"):
-        advice = "bash common/serve_llm.sh --engine transformers --model NAME -- COMMAND"
+        advice = "bash common/llm/serve.sh --engine transformers --model NAME -- COMMAND"
         return Line("server", "note", "none named, `transformers serve` is installed", advice)
     advice = f"name one with --base_url or OPENAI_BASE_URL; vLLM: {install('serve')}"
     return Line("server", "missing" if needs.context else "note", "none named, none installed", advice)
@@ -214,7 +214,7 @@ def _server(url: str, model: str | None, context: int) -> Line:
             served |= {model: None} if status == 200 else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = redact(str(error) or type(error).__name__)
-        return Line("server", "missing", f"{shown}: {problem}", "start one: bash common/serve_llm.sh --model NAME")
+        return Line("server", "missing", f"{shown}: {problem}", "start one: bash common/llm/serve.sh --model NAME")
     if status in (401, 403):
         key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
         return Line("server", "missing", f"{shown}: status {status}", f"is the key right? OPENAI_API_KEY is {key}")
@@ -241,7 +241,7 @@ def one_token_of(model: str) -> dict:
 async def _call(method: str, url: str, body: dict | None = None) -> tuple[int, dict]:
     import aiohttp
 
-    from common.llm_client import Server
+    from common.llm.client import Server
 
     key = os.environ.get("OPENAI_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

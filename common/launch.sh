@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What launchers source, standing in the repository root:
-#   start_server --model "$MODEL"       # unless OPENAI_BASE_URL is set; arguments of serve_llm.sh; ends with the launcher
+#   start_server --model "$MODEL"       # unless OPENAI_BASE_URL is set; arguments of llm/serve.sh; ends with the launcher
 #   run python -m webr.step1 … "$@"     # DRY_RUN=1 prints the command instead
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The environment that run_demo.sh made, unless another one is active.
@@ -23,12 +23,12 @@ run() {
 start_server() {
     [[ -z ${OPENAI_BASE_URL:-} ]] || return 0
     if [[ ${DRY_RUN:-} == 1 ]]; then
-        bash "$ROOT/common/serve_llm.sh" "$@"
+        bash "$ROOT/common/llm/serve.sh" "$@"
         export OPENAI_BASE_URL=http://127.0.0.1:${PORT:-8000}/v1
         return
     fi
     # `cat` ends when this script is gone, even by kill -9, and the server ends with `cat`.
-    coproc SERVE { exec bash "$ROOT/common/serve_llm.sh" "$@" -- cat; }
+    coproc SERVE { exec bash "$ROOT/common/llm/serve.sh" "$@" -- cat; }
     SERVE_JOB=$! SERVE_PIPE=${SERVE[1]}
     trap 'eval "exec $SERVE_PIPE>&-"; wait "$SERVE_JOB" || true' EXIT
     local serving

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadValue, Reject
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.step import Step, add_step_arguments, need, step_options
@@ -94,7 +94,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
-        ask_rows(step, args, request_maker(args), answer_user(args))
+        ask_rows(step, llm_options(args), request_maker(args), answer_user(args))
 
 
 if __name__ == "__main__":

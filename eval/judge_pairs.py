@@ -22,8 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import BadInput, BadValue, Reject
-from common.llm import AnswerRejected, Ask, Request, add_llm_arguments, ask_rows, work_rows
+from common.errors import AnswerRejected, BadInput, BadValue, Reject
+from common.llm import Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, write_rows, write_text
@@ -198,8 +198,8 @@ def run_judge(args: argparse.Namespace) -> None:
     write_rows(f"{args.save_path}.pairs.jsonl", pairs)
     with Step([f"{args.save_path}.pairs.jsonl"], rows_path, **step_options(args)) as step:
         if args.dry_run:
-            ask_rows(step, args, lambda row: request_for(*texts(row)), lambda row, answer: row)
-        work_rows(step, args, work)
+            ask_rows(step, llm_options(args), lambda row: request_for(*texts(row)), lambda row, answer: row)
+        work_rows(step, llm_options(args), work)
     rows = list(read_rows(rows_path))
     if rows:
         meta |= {key.replace("scores", "average_scores", 1): average(rows, key) for key in ("scores", "scores_reverse")}

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import Reject
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import load_prompt
 from common.step import Step, add_step_arguments, step_options
@@ -51,7 +51,7 @@ def main() -> None:
         return row | {args.output_column: answer.text}
 
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
-        ask_rows(step, args, make_request, use_answer)
+        ask_rows(step, llm_options(args), make_request, use_answer)
 
 
 if __name__ == "__main__":

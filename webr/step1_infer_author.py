@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadRow, Reject
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
 from common.rows import scan_rows
@@ -96,7 +96,7 @@ def main() -> None:
     repeats = duplicate_pages(args.data_path, args.split) if args.dedup_pages else []
     with PageStep([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(("author",), args)
-        ask_rows(step, args, request_maker(args, repeats), answer_user(args))
+        ask_rows(step, llm_options(args), request_maker(args, repeats), answer_user(args))
 
 
 if __name__ == "__main__":

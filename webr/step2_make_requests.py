@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadInput, BadRow
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
 from common.rows import scan_rows
@@ -107,7 +107,7 @@ def main() -> None:
     kind_of = kind_of_page(page_numbers(args.data_path, args.split), args.ratio, args.paper_exact)
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(KINDS, args)
-        ask_rows(step, args, request_maker(args, kind_of), answer_user(args, kind_of))
+        ask_rows(step, llm_options(args), request_maker(args, kind_of), answer_user(args, kind_of))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, usable_text
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
-        ask_rows(step, args, make_request, answer_user(args))
+        ask_rows(step, llm_options(args), make_request, answer_user(args))
 
 
 if __name__ == "__main__":

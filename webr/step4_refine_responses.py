@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
 from common.step import Step, add_step_arguments, need, step_options
@@ -59,7 +59,7 @@ def main() -> None:
     args = parse_args()
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
         step.facts["prompts"] = prompt_hashes(("refine",), args)
-        ask_rows(step, args, request_maker(args), answer_user(args))
+        ask_rows(step, llm_options(args), request_maker(args), answer_user(args))
 
 
 if __name__ == "__main__":

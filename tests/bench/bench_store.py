@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common.answer_store import AnswerStore
+from common.llm.store import AnswerStore
 
 ANSWER = {"text": "An answer of ordinary length. " * 20, "finish_reason": "stop", "in": 100, "out": 120}
 AT_ONCE = 256  # answers that wait for the same commit, as with 256 requests in flight

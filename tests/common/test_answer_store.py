@@ -10,8 +10,8 @@ import textwrap
 
 import pytest
 
-from common.answer_store import AnswerStore
 from common.errors import BadInput, CommonError
+from common.llm.store import AnswerStore
 
 
 def key(number: int) -> bytes:
@@ -55,7 +55,7 @@ def test_without_a_path_nothing_is_kept():
 def test_killed_while_writing_all_that_was_said_to_be_committed_is_there(tmp_path):
     code = f"""
         import asyncio, sys
-        from common.answer_store import AnswerStore
+        from common.llm.store import AnswerStore
         store = AnswerStore({str(tmp_path / "s.sqlite")!r})
         async def put(number):
             await store.put([(number.to_bytes(16, "big"), {{"text": str(number)}})])

@@ -126,7 +126,7 @@ def test_good_machine_server_and_data(examine, serve, tmp_path, method):
 
 def test_server_that_is_not_there(examine):
     code, table = examine("--base_url", "http://127.0.0.1:1/v1")
-    assert code == 1 and table["server"][0] == "missing" and "serve_llm.sh" in table["server"][1]
+    assert code == 1 and table["server"][0] == "missing" and "serve.sh" in table["server"][1]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVE = ROOT / "common" / "serve_llm.sh"
+SERVE = ROOT / "common" / "llm" / "serve.sh"
 SCRIPTS = sorted([*ROOT.glob("*.sh"), *ROOT.glob("[!.]*/**/*.sh")])
 BIN = Path(sys.executable).parent
 
@@ -172,7 +172,7 @@ def test_launchers_print_their_commands_under_dry_run(servers):
     assert servers.pids() == []
 
 
-# ---------------------------------------------------------------- serve_llm.sh
+# ---------------------------------------------------------------- serve.sh
 
 
 def test_command_runs_with_the_server_and_the_server_ends_with_it(servers):
@@ -351,7 +351,7 @@ def test_standin_serves_a_step(servers):
 
 
 def test_standin_needs_no_model(servers):
-    assert "-m common.standin_llm --port" in dry_run(servers, "--engine", "standin")[0]
+    assert "-m common.llm.standin --port" in dry_run(servers, "--engine", "standin")[0]
 
 
 @pytest.mark.parametrize("arguments, problem", [([], "--model"), (["--engine", "x"], "no engine x"), (["--port"], "")])

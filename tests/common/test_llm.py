@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from common import llm, llm_client
-from common.errors import BadInput, Reject, ServerDown, ServerRefused
-from common.llm import Request, add_llm_arguments, ask_rows, work_rows
+from common.errors import BadInput, Paused, Reject, ServerDown, ServerRefused
+from common.llm import Request, add_llm_arguments, ask_rows, client, in_order, llm_options, work_rows
+from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from common.standin_llm import standin_server
 from common.step import Step, add_step_arguments, step_options
 from eval import generate
 from tests.common.scripted_server import ScriptedServer, completion, ok, scripted_server
@@ -27,8 +26,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(llm_client, "FIRST_WAIT", 0.005)
-    monkeypatch.setattr(llm_client, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 
@@ -70,7 +69,7 @@ def test_answers_stay_with_their_questions_in_input_order(ask):
 
 
 def test_one_slow_answer_delays_nobody_and_waits_on_disk(ask, monkeypatch):
-    monkeypatch.setattr(llm, "KEPT_IN_MEMORY", 5)
+    monkeypatch.setattr(in_order, "KEPT_IN_MEMORY", 5)
     others_done = asyncio.Event()
 
     async def first_comes_last(body, number):
@@ -165,14 +164,14 @@ def test_retry_after_is_honoured(ask, monkeypatch):
         slept.append(seconds)
         await real_sleep(0)
 
-    monkeypatch.setattr(llm_client.asyncio, "sleep", note)
+    monkeypatch.setattr(client.asyncio, "sleep", note)
     answers = iter(
         [(429, {}, {"Retry-After": "7"}), (429, {}, {"Retry-After": "1e9"}), (429, {}, {"Retry-After": "x"})]
     )
     with scripted_server(lambda body, number: next(answers, None) or echo(body, number)) as server:
         ask(["q"], server.url)
     waits = [seconds for seconds in slept if seconds]
-    assert waits[0] == 7 and waits[1] == llm_client.LONGEST_RETRY_AFTER and waits[2] < 1
+    assert waits[0] == 7 and waits[1] == client.LONGEST_RETRY_AFTER and waits[2] < 1
 
 
 def test_a_refused_request_is_not_tried_again_and_its_row_set_aside(ask):
@@ -191,7 +190,7 @@ def test_a_refused_request_is_not_tried_again_and_its_row_set_aside(ask):
 
 
 def test_a_poison_request_is_rejected_while_the_others_go_on(ask, monkeypatch):
-    monkeypatch.setattr(llm_client, "MAX_TRIES", 4)
+    monkeypatch.setattr(client, "MAX_TRIES", 4)
     with scripted_server(lambda body, number: (500, {}, {}) if "poison" in str(body) else echo(body, number)) as server:
         rows = ask(["a", "poison", "b"], server.url)
     assert [row["prompt"] for row in rows] == ["a", "b"]
@@ -230,8 +229,8 @@ def test_a_server_that_lists_no_models_is_asked_about_by_name(ask, monkeypatch):
 
 
 def test_after_an_outage_nobody_sleeps_on(ask, monkeypatch):
-    monkeypatch.setattr(llm_client, "OUTAGE", 0.05)
-    monkeypatch.setattr(llm_client, "LONGEST_WAIT", 60)
+    monkeypatch.setattr(client, "OUTAGE", 0.05)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 60)
     back = time.monotonic() + 0.5
     with scripted_server(lambda body, n: echo(body, n) if time.monotonic() > back else None) as server:
         assert len(ask([f"q{number}" for number in range(64)], server.url, "--concurrency", "64")) == 64
@@ -265,7 +264,7 @@ def test_a_bad_answer_is_asked_again_with_the_next_sample_number_then_rejected(a
         return ok(replies[question][sample], reason="length" if question == "long" else "stop")
 
     with scripted_server(reply) as server:
-        rows = ask(list(replies), server.url, "--seed", "5", "--max_attempts", "3")
+        rows = ask(list(replies), server.url, "--sampling_seed", "5", "--max_attempts", "3")
         assert [row["prompt"] for row in rows] == ["good", "late"]
         assert [(row["index"], row["reason"].split()[0], row["answer"]) for row in ask.rejected()] == [
             (2, "empty", "\n"),
@@ -273,7 +272,7 @@ def test_a_bad_answer_is_asked_again_with_the_next_sample_number_then_rejected(a
         ]
         asked = Counter(body["messages"][0]["content"] for body in server.bodies)
         assert asked == {"good": 1, "late": 2, "empty": 3, "long": 3}
-        again = ask(list(replies), server.url, "--seed", "5", "--max_attempts", "3")
+        again = ask(list(replies), server.url, "--sampling_seed", "5", "--max_attempts", "3")
     assert again == rows and len(server.bodies) == 9  # what was answered badly is an answer too: nothing is paid twice
 
 
@@ -290,7 +289,18 @@ def test_null_content_is_an_empty_answer(ask):
 
 
 def test_plain_completions_and_all_options_reach_the_server(ask):
-    flags = ["--api", "completions", "--temperature", "0.85", "--top_p", "0.9", "--max_tokens", "7", "--seed", "3"]
+    flags = [
+        "--api",
+        "completions",
+        "--temperature",
+        "0.85",
+        "--top_p",
+        "0.9",
+        "--max_tokens",
+        "7",
+        "--sampling_seed",
+        "3",
+    ]
     with scripted_server(lambda body, _: ok("fine", chat=False)) as server:
         rows = ask(["a prompt"], server.url, *flags, "--extra_body", '{"guided_regex": "[a-z]+"}')
     assert rows[0]["response"] == "fine"
@@ -317,7 +327,7 @@ def test_n_answers_come_however_many_the_server_gives_at_once(tmp_path, gives):
     with scripted_server(reply) as server:
         args.base_url = [server.url]
         with Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", **step_options(args)) as step:
-            work_rows(step, args, work)
+            work_rows(step, llm_options(args), work)
     (row,) = read_rows(tmp_path / "out.jsonl")
     assert len(row["first"]) == len(row["second"]) == 4
     assert len(set(row["first"] + row["second"])) == 8  # other seeds, so other texts
@@ -354,7 +364,7 @@ def test_only_what_changed_is_paid_for(ask):
         assert paid("--temperature", "0.5") == 50
         assert paid("--max_tokens", "9") == 50
         assert paid("--model", "other") == 50
-        assert paid("--seed", "1") == 50
+        assert paid("--sampling_seed", "1") == 50
         assert paid() == 0
         assert paid("--no_store") == 50
 
@@ -378,7 +388,7 @@ def test_max_requests_ends_early_and_the_same_command_goes_on(ask):
     questions = [f"q{number}" for number in range(20)]
     with scripted_server(echo) as server:
         for _ in range(2):
-            with pytest.raises(llm.Paused) as paused:
+            with pytest.raises(Paused) as paused:
                 ask(questions, server.url, "--max_requests", "8", "--concurrency", "3")
             assert paused.value.exit_code == 75 and not (ask.folder / "out.jsonl").exists()
         assert len(ask(questions, server.url, "--max_requests", "8", "--concurrency", "3")) == 20
@@ -425,7 +435,7 @@ def test_a_row_that_cannot_be_asked_is_rejected_without_asking(tmp_path):
     with scripted_server(echo) as server:
         args.base_url = [server.url]
         with Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", **step_options(args)) as step:
-            ask_rows(step, args, make_request, lambda row, answer: row)
+            ask_rows(step, llm_options(args), make_request, lambda row, answer: row)
         assert not server.bodies
     assert next(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))["reason"] == "nothing to ask"
 
@@ -441,7 +451,16 @@ def test_killed_at_random_moments_under_faults_the_result_is_the_same_to_the_byt
 
     def command(url, output):
         arguments = ["--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / output, "--base_url", url]
-        arguments += ["--concurrency", concurrency, "--request_timeout", "1", "--seed", "1", "--temperature", "1"]
+        arguments += [
+            "--concurrency",
+            concurrency,
+            "--request_timeout",
+            "1",
+            "--sampling_seed",
+            "1",
+            "--temperature",
+            "1",
+        ]
         return [sys.executable, "-m", "eval.generate", *map(str, arguments)]
 
     def run(url, output):

@@ -22,10 +22,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import standin_llm, standin_rules
+from augcon import standin as augcon_standin
 from common.errors import CommonError
-from common.standin_llm import standin_server
+from common.llm.standin import __main__ as server
+from common.llm.standin import prompts, quoting, standin_server
+from common.llm.standin.answers import complete
+from common.llm.standin.rules import answer, load_rules
+from webr import standin as webr_standin
 
+RULES = load_rules()
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [
     {"role": "user", "content": "Tides are made by the moon. The sun helps a little. Why are there tides twice a day?"}
@@ -253,7 +258,7 @@ def test_a_thousand_at_once(base_url, tmp_path):
 
 
 def test_sigterm_ends_it_at_once_even_while_it_hangs():
-    command = [sys.executable, "-m", "common.standin_llm", "--fault_hang", "1"]
+    command = [sys.executable, "-m", "common.llm.standin", "--fault_hang", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         address = process.stdout.readline().split("//")[1].split("/")[0].split(":")
         with socket.create_connection((address[0], int(address[1]))) as connection:
@@ -275,7 +280,7 @@ def test_start_failure_is_named():
 )
 def test_impossible_shares_are_refused(flags, capsys):
     with pytest.raises(SystemExit):
-        standin_llm.parse_args(flags)
+        server.parse_args(flags)
     assert "share" in capsys.readouterr().err
 
 
@@ -334,7 +339,7 @@ def test_status_200_with_cut_json_or_html():
 
 
 def content_fault(name, share=1.0, **fields):
-    raw, _ = standin_llm.complete("/v1/chat/completions", json.dumps(chat_body(**fields)).encode(), 9999, {name: share})
+    raw, _ = complete("/v1/chat/completions", json.dumps(chat_body(**fields)).encode(), 9999, {name: share}, RULES)
     choice = json.loads(raw)["choices"][0]
     return choice["message"]["content"], choice["finish_reason"]
 
@@ -382,8 +387,8 @@ def test_mixed_faults_are_spread_evenly_and_logged(tmp_path):
     lines = [line.split() for line in log.read_text().splitlines()]
     counts = collections.Counter(status for _, status in lines)
     assert len(lines) == len({digest for digest, _ in lines}) == 300
-    assert set(counts) == {"200", *standin_llm.PROTOCOL_FAULTS}
-    assert all(10 <= counts[fault] <= 60 for fault in standin_llm.PROTOCOL_FAULTS)
+    assert set(counts) == {"200", *server.PROTOCOL_FAULTS}
+    assert all(10 <= counts[fault] <= 60 for fault in server.PROTOCOL_FAULTS)
 
 
 def test_log_shows_repeats_and_delay_waits(tmp_path):
@@ -422,13 +427,13 @@ SEEDS = st.integers(0, 2**32)
 
 
 def rule(user, system="", seed=0):
-    return standin_rules.answer(user, system, random.Random(seed))
+    return answer(RULES, user, system, random.Random(seed))
 
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_language_is_kept(language):
-    assert standin_rules.language_of(TEXTS[language]) == language
-    assert standin_rules.language_of(rule(TEXTS[language])) == language
+    assert prompts.language_of(TEXTS[language]) == language
+    assert prompts.language_of(rule(TEXTS[language])) == language
 
 
 def test_converter_cleans_and_refuses():
@@ -463,14 +468,14 @@ def test_context_split(language, cue):
     assert question.startswith("Question:") == (not cue)
     assert "".join((first + second).split()) == "".join(TEXTS[language].split())
     assert first.strip()[-1] in ".。" and 0.25 < len(first) / len(TEXTS[language]) < 0.75
-    assert standin_rules.language_of(question.removeprefix("Question:")) == language
+    assert prompts.language_of(question.removeprefix("Question:")) == language
 
 
 @given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=2, max_size=400))
 def test_cut_in_two_covers_the_text_with_shorter_parts(text):
     text = " ".join(text.split())
     if len(text) >= 2:
-        first, second = standin_rules.cut_in_two(text)
+        first, second = augcon_standin.cut_in_two(text)
         assert 0 < len(first) < len(text) and 0 < len(second) < len(text)
         assert "".join((first + second).split()) == "".join(text.split())
 
@@ -544,12 +549,12 @@ def test_webr_profile_request_and_question(language, layout):
     profile, request, question = (
         rule(layout.format(wish=wishes[language], text=text)) for wishes in (PROFILE_WISHES, REWRITE_WISHES, ASK_WISHES)
     )
-    frames = standin_rules.words
+    frames = webr_standin
     assert any(opening_of(frame) in profile for frame in frames.PROFILES[language])
     assert len(profile.split()) <= 30 and (language != "zh" or len(profile) <= 40)
     assert request.startswith(frames.REWRITES[language].partition("{")[0]) and len(request.split()) <= 50
     assert question[-1] in "?？" and len(question.split()) <= 50
-    assert any(" ".join(phrase.split()) in question for phrase in standin_rules.clauses(text, language))
+    assert any(" ".join(phrase.split()) in question for phrase in quoting.clauses(text, language))
 
 
 def opening_of(frame):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import CommonError, Reject
+from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from common.standin_llm import standin_server
 from eval import judge_pairs
 from eval.judge_pairs import combine, outcome, parse_scores
 from tests.common.scripted_server import ok, scripted_server

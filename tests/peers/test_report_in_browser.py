@@ -11,8 +11,8 @@ import matplotlib.image
 import pytest
 
 from common import report
+from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from common.standin_llm import standin_server
 from tests.webr.conftest import SAMPLE, run, run_all  # noqa: F401
 
 pytestmark = pytest.mark.peers

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from common import manifest
-from common.llm import Answer, Request, add_llm_arguments, ask_rows
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.rows import read_rows, write_rows
 from common.step import Step, add_step_arguments, step_options
 
@@ -41,9 +41,9 @@ class Server:
     port: int
 
     def start(self) -> None:
-        """Through serve_llm.sh, whose command is `cat`: the server runs until `cat` has nothing to read."""
+        """Through serve.sh, whose command is `cat`: the server runs until `cat` has nothing to read."""
         self._script = subprocess.Popen(
-            ["bash", ROOT / "common" / "serve_llm.sh", "--engine", self.engine, "--model", self.model]
+            ["bash", ROOT / "common" / "llm" / "serve.sh", "--engine", self.engine, "--model", self.model]
             + ["--port", str(self.port), *ENGINES[self.engine], "--", "cat"],
             env=os.environ
             | {"PATH": f"{BIN}:{ROOT / '.venv-vllm' / 'bin'}:{os.environ['PATH']}", "VIRTUAL_ENV": sys.prefix}
@@ -151,7 +151,7 @@ def ask(server: Server, save: Path, requests: list[Request], *flags: str) -> tup
         return row
 
     with Step([data], save, **step_options(args)) as step:
-        ask_rows(step, args, lambda row: requests[row["number"]], use_answer)
+        ask_rows(step, llm_options(args), lambda row: requests[row["number"]], use_answer)
     assert list(read_rows(save)) == list(read_rows(data))
     return [answers[number] for number in range(len(requests))], manifest.read(save)["counts"]
 

@@ -3,7 +3,7 @@
 import pytest
 from datasets import load_dataset
 
-from common.standin_llm import standin_server
+from common.llm.standin import standin_server
 from tests.superfiltering.conftest import make_model, make_tokenizer
 from tests.webr.conftest import run, run_all  # noqa: F401
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput, BadRow
+from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from common.standin_llm import standin_server
 from web_to_sft import (
     rule_baseline,
     score_small,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common import llm_client
+from common.llm import client
+from common.llm.standin import standin_server
 from common.rows import read_rows
-from common.standin_llm import standin_server
 from webr import (
     step1_infer_author,
     step2_make_requests,
@@ -22,8 +22,8 @@ SAMPLE = Path(__file__).parents[2] / "webr" / "sample" / "pages.jsonl"
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
-    monkeypatch.setattr(llm_client, "FIRST_WAIT", 0.005)
-    monkeypatch.setattr(llm_client, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 

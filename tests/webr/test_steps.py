@@ -14,8 +14,8 @@ import pytest
 
 from common import manifest
 from common.errors import CommonError
+from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from common.standin_llm import standin_server
 from tests.common.scripted_server import completion, ok, scripted_server
 from tests.webr.conftest import SAMPLE
 from webr import (

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Start an OpenAI-compatible server, wait until it answers, run a command with OPENAI_BASE_URL set, stop the server.
-#   bash common/serve_llm.sh --model Qwen/Qwen1.5-7B-Chat -- python -m eval.generate --data_path q.jsonl --save_path a.jsonl
-#   bash common/serve_llm.sh --model DIR --data_parallel 8 --max-model-len 4096 -- COMMAND   # the unknown goes to the server
-#   bash common/serve_llm.sh --engine transformers --model DIR -- COMMAND    # `transformers serve`, where vLLM is not
-#   bash common/serve_llm.sh --engine standin                    # the rule-based one; without a command: until Ctrl-C
+#   bash common/llm/serve.sh --model Qwen/Qwen1.5-7B-Chat -- python -m eval.generate --data_path q.jsonl --save_path a.jsonl
+#   bash common/llm/serve.sh --model DIR --data_parallel 8 --max-model-len 4096 -- COMMAND   # the unknown goes to the server
+#   bash common/llm/serve.sh --engine transformers --model DIR -- COMMAND    # `transformers serve`, where vLLM is not
+#   bash common/llm/serve.sh --engine standin                    # the rule-based one; without a command: until Ctrl-C
 # --tensor_parallel N (NUM_GPUS, 8, over the copies), --data_parallel N copies (1), --port N (8000), --limit SECONDS.
 # The exit code is the command's. Whatever ends this script, the server and its workers end with it, and nothing else.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 ENGINE=vllm
 MODEL=${MODEL:-}
@@ -31,7 +31,7 @@ while (($#)); do
 done
 
 die() {
-    echo "serve_llm.sh: $*" >&2
+    echo "serve.sh: $*" >&2
     exit 1
 }
 
@@ -47,7 +47,7 @@ case $ENGINE in
         SERVER+=(--data-parallel-size "$DATA_PARALLEL" --host 127.0.0.1)
         ;;
     transformers) SERVER=(transformers serve "$MODEL" --host 127.0.0.1) ;;
-    standin) SERVER=(env PYTHONPATH="$ROOT" python -m common.standin_llm) MODEL=stand-in ;;
+    standin) SERVER=(env PYTHONPATH="$ROOT" python -m common.llm.standin) MODEL=stand-in ;;
     *) die "no engine $ENGINE; there are vllm, transformers and standin" ;;
 esac
 [[ -n $MODEL ]] || die "--model is missing"
@@ -78,7 +78,7 @@ exec {LOCK}>"${TMPDIR:-/tmp}/serve_llm.$UID.$PORT.lock"
 if ! flock --wait 3 "$LOCK" || (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
     die "port $PORT is in use; choose another with --port or PORT="
 fi
-LOG=$(mktemp -t serve_llm.XXXXXX.log)
+LOG=$(mktemp -t serve.XXXXXX.log)
 # A session of its own: one name for it and its workers, and Ctrl-C is ours to pass on.
 setsid "${SERVER[@]}" >"$LOG" 2>&1 </dev/null &
 PID=$!

@@ -6,14 +6,26 @@ killed at any moment loses only what was not yet committed, and several runs on 
 
 import asyncio
 import json
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common.errors import BadInput, CommonError
+from common.llm.options import LLMOptions
 from common.rows import dump_row
+from common.step import Step
 
 LAYOUT = 1
+
+
+def store_path(step: Step, options: LLMOptions) -> str | None:
+    if options.no_store:
+        return None
+    path = options.store_path or f"{step.output}.answers.sqlite"
+    if os.path.realpath(path) in map(os.path.realpath, (step.output, *step.inputs)):
+        raise BadInput(f"{path}: is input or output, not an answer store; choose another --store_path")
+    return path
 
 
 class AnswerStore:

@@ -1,0 +1,218 @@
+"""Ask an OpenAI-compatible server for many answers: concurrent, retried, stored, in order.
+
+    def make_request(row):
+        return Request(messages=[{"role": "user", "content": need(row, "question")}])
+
+    def use_answer(row, answer):                   # raise Reject(reason): asked again, in the end rejected
+        return row | {"response": answer.text}
+
+    with Step([args.data_path], args.save_path, **step_options(args)) as step:
+        ask_rows(step, llm_options(args), make_request, use_answer)
+
+A step whose requests depend on earlier answers writes `async def work(row, ask)` instead and calls `work_rows`.
+"""
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+
+from tqdm import tqdm
+
+from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
+from common.llm.client import LLMClient, parse_base_urls
+from common.llm.dry_run import print_dry_run
+from common.llm.in_order import InOrder
+from common.llm.options import LLMOptions
+from common.llm.protocol import Answer, Ask, Request, answer_key, canonical, request_body, texts_of, tokens_of
+from common.llm.store import AnswerStore, store_path
+from common.program import progress
+from common.redaction import redact
+from common.step import Step
+
+Output = dict | list[dict]
+Work = Callable[[dict, Ask], Awaitable[Output]]
+
+
+# ---------------------------------------------------------------- what a step calls
+
+
+def ask_rows(
+    step: Step,
+    options: LLMOptions,
+    make_request: Callable[[dict], Request | None],
+    use_answer: Callable[[dict, Answer], Output],
+) -> None:
+    """One request a row. An answer that `use_answer` rejects is asked for again, with the next sample number.
+    A row for which `make_request` gives None needs no answer: it goes into the output as it is."""
+    if options.dry_run:
+        print_dry_run(step, options, make_request)
+
+    async def work(row: dict, ask: Ask) -> Output:
+        request = make_request(row)
+        if request is None:
+            return row
+        for sample in range(options.max_attempts):
+            answer = await ask(request, sample)
+            try:
+                return use_answer(row, answer)
+            except Reject as why:
+                rejected = AnswerRejected(why.reason, answer.text)
+                step.counts["answers asked again"] += sample + 1 < options.max_attempts
+        raise rejected
+
+    work_rows(step, options, work)
+
+
+def work_rows(step: Step, options: LLMOptions, work: Work) -> None:
+    """`await work(row, ask)` for every row, `--concurrency` at a time, results in input order.
+
+    `await ask(request, sample=0)` gives one Answer, from the store if it was given before.
+    """
+    if options.dry_run:
+        raise BadInput("--dry_run: what this step asks depends on the answers, so it cannot be counted before")
+    asyncio.run(_Run(step, options).work_all(work))
+
+
+# ---------------------------------------------------------------- one run
+
+
+class _Run:
+    """One `work_rows`: the workers, what they share, what was spent."""
+
+    def __init__(self, step: Step, options: LLMOptions) -> None:
+        self.step, self.options, self.model = step, options, options.model
+        self.client = LLMClient(parse_base_urls(options.base_url), options.request_timeout, options.server_timeout)
+        self.store = AnswerStore(store_path(step, options))
+        self.slots = asyncio.Semaphore(options.concurrency)
+        self.used, self.spent = Counter(), Counter()  # tokens of all answers; of those paid for in this run
+        self.requests = self.from_store = 0
+        self.paused = False
+        self.started = time.monotonic()
+
+    async def work_all(self, work: Work) -> None:
+        rows, written = self.step.scan(), InOrder(self.step)
+        try:
+            async with self.client:
+                self.model = self.model or await self.client.only_model()
+                bar = progress(total=self.step.total(), desc=self.step.output.name, unit="row")
+                with bar, _rare_garbage_collection():
+                    await _all_or_error(self._worker(rows, work, written, bar) for _ in range(self.options.concurrency))
+            if self.paused:
+                raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
+            if self.client.refused and not self.client.served_as and not self.from_store:
+                raise ServerRefused(self.client.last_refusal)
+        finally:
+            self.store.close()
+            self._report()
+
+    async def _worker(self, rows: Iterator[tuple[int, dict | BadRow]], work: Work, written: InOrder, bar: tqdm):
+        for index, row in rows:
+            try:
+                outcome = await self._outcome(index, row, work)
+            except Paused:
+                self.paused = True
+            if self.paused:
+                return
+            written.put(index, outcome)
+            bar.update()
+            if not bar.disable:
+                bar.set_postfix_str(self._state(), refresh=False)
+
+    async def _outcome(self, index: int, row: dict | BadRow, work: Work) -> dict:
+        """What becomes of one row: its output rows, or the arguments of `step.reject`."""
+        try:
+            if isinstance(row, BadRow):
+                raise row
+            output = await work(row, self.ask)
+            return {"rows": output if isinstance(output, list) else [output]}
+        except (BadRow, BadValue) as why:
+            return {"reject": self.step.bad_row(index, why, row)}
+        except Reject as why:
+            return {"reject": [index, why.reason, row, getattr(why, "answer", None)]}
+
+    async def ask(self, request: Request, sample: int = 0) -> Answer:
+        """`sample` tells apart several answers to one request; with n > 1 each of them is n texts."""
+        body, count = request_body(request, self.model, self.options.sampling)
+        asked = canonical(body)
+        first = sample * count
+        keys = [answer_key(asked, first + place) for place in range(count)]
+        texts = [self.store.get(key) for key in keys]
+        missing = [place for place, text in enumerate(texts) if text is None]
+        if missing:
+            async with self.slots:
+                self._count_request()
+                fresh = await self._ask_server(body, asked, first + missing[0], len(missing))
+                await self.store.put([(keys[place], text) for place, text in zip(missing, fresh, strict=True)])
+            for place, text in zip(missing, fresh, strict=True):
+                texts[place] = text
+            self.spent.update(tokens_of(fresh))
+        else:
+            self.from_store += 1
+        tokens = tokens_of(texts)
+        self.used.update(tokens)
+        return Answer([t["text"] for t in texts], [t["finish_reason"] for t in texts], tokens["in"], tokens["out"])
+
+    def _count_request(self) -> None:
+        if self.paused or (self.options.max_requests is not None and self.requests >= self.options.max_requests):
+            raise Paused
+        self.requests += 1
+
+    async def _ask_server(self, body: dict, asked: bytes, first: int, count: int) -> list[dict]:
+        """Samples `first` to `first + count - 1`, however many the server gives at once (some ignore n)."""
+        path = "/chat/completions" if "messages" in body else "/completions"
+        texts: list[dict] = []
+        while len(texts) < count:
+            changed = {}
+            if count - len(texts) > 1:
+                changed["n"] = count - len(texts)
+            if body.get("seed") is not None and first + len(texts):
+                changed["seed"] = body["seed"] + first + len(texts)
+            payload = await self.client.post(path, canonical(body | changed) if changed else asked)
+            texts += texts_of(payload, body)
+        return texts[:count]
+
+    def _state(self) -> str:
+        rate = self.spent["out"] / (time.monotonic() - self.started)
+        return f"{rate:,.0f} tokens/s, {sum(self.client.errors.values())} errors, {self.client.retries} retries"
+
+    def _report(self) -> None:
+        counts = {"requests": self.requests, "from the store": self.from_store, "retries": self.client.retries}
+        counts |= {"tokens in": self.used["in"], "tokens out": self.used["out"]}
+        self.step.counts.update({name: count for name, count in counts.items() if count})
+        self.step.facts["llm"] = {
+            "model": self.model,
+            "base_urls": [redact(server.base_url) for server in self.client.servers],
+            "served_as": sorted(self.client.served_as),
+            "options": self.options.sampling,
+            "errors": dict(self.client.errors),
+            "cost_of_this_run": self.options.cost(self.spent["in"], self.spent["out"]),
+        }
+
+
+@contextlib.contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """A thousand requests in flight are many live objects and no cycles: the default makes a third of the client's
+    work of looking at them again and again."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+async def _all_or_error(coroutines: Iterator[Awaitable[None]]) -> None:
+    """Run them all; the first error cancels the others."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

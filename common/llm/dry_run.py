@@ -1,0 +1,48 @@
+"""`--dry_run`: count what a run would ask, and what that would cost, without asking anything."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from common.errors import BadValue, Reject
+from common.llm.options import LLMOptions
+from common.llm.protocol import Request, answer_key, canonical, request_body
+from common.llm.store import AnswerStore, store_path
+from common.step import Step
+
+
+def print_dry_run(step: Step, options: LLMOptions, make_request: Callable[[dict], Request | None]) -> None:
+    """Count, print and end. A token is taken as four bytes of UTF-8."""
+    path = store_path(step, options)
+    store = AnswerStore(path if path and os.path.exists(path) else None)
+    requests = stored = tokens_in = tokens_out = 0
+    for index, row in step.rows():
+        try:
+            request = make_request(row)
+        except BadValue as why:
+            step.reject(*step.bad_row(index, why, row))
+            continue
+        except Reject:
+            continue
+        if request is None:
+            continue
+        body, count = request_body(request, options.model, options.sampling)
+        asked = canonical(body)
+        if options.model and all(store.get(answer_key(asked, sample)) for sample in range(count)):
+            stored += 1
+            continue
+        requests += 1
+        words = body.get("prompt") or "".join(str(message.get("content")) for message in body["messages"])
+        tokens_in += len(words.encode("utf-8", "surrogatepass")) // 4
+        tokens_out += count * body.get("max_tokens", 1024)
+    store.close()
+    cost = options.cost(tokens_in, tokens_out)
+    print(
+        f"requests        {requests:,}" + (f" ({stored:,} more are in the store)" if options.model else "") + "\n"
+        f"prompt tokens   about {tokens_in:,}\n"
+        f"answer tokens   at most {tokens_out:,}\n"
+        f"cost            {'unknown: give --price_in and --price_out' if cost is None else f'at most {cost:,.2f}'}\n"
+        f"time            at most {tokens_out / options.tokens_per_second / 3600:,.2f} h"
+        f" at {options.tokens_per_second:,.0f} answer tokens/s (--tokens_per_second)"
+    )
+    sys.exit(0)

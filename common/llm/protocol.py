@@ -1,0 +1,88 @@
+"""Requests and answers, their form on the wire and in the store, and the key under which an answer is stored."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.llm.options import SAMPLING
+
+
+@dataclass(slots=True)
+class Request:
+    """Messages for a chat, or a prompt for a plain completion. What is None comes from the command line."""
+
+    messages: list[dict[str, Any]] | None = None
+    prompt: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: list[str] | str | None = None
+    seed: int | None = None
+    n: int | None = None
+    response_format: dict | None = None
+    extra_body: dict | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """`n` texts, why each ended, and the tokens they took (0 where the server does not say)."""
+
+    texts: list[str]
+    finish_reasons: list[str]
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        return self.texts[0]
+
+    @property
+    def finish_reason(self) -> str:
+        return self.finish_reasons[0]
+
+
+Ask = Callable[..., Awaitable[Answer]]  # await ask(request, sample=0)
+
+
+def request_body(request: Request, model: str | None, sampling: dict) -> tuple[dict, int]:
+    """What determines the answer, and how many answers are wanted."""
+    options = sampling | {name: value for name in SAMPLING if (value := getattr(request, name)) is not None}
+    count = options.pop("n", 1)
+    options |= options.pop("extra_body", {})
+    if request.messages is not None:
+        return {"model": model, "messages": request.messages, **options}, count
+    return {"model": model, "prompt": request.prompt, **options}, count
+
+
+_ENCODE_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def canonical(body: dict) -> bytes:
+    return _ENCODE_SORTED(body).encode()
+
+
+def answer_key(canonical_body: bytes, sample: int) -> bytes:
+    return hashlib.blake2b(canonical_body, digest_size=16, salt=sample.to_bytes(8, "big")).digest()
+
+
+def texts_of(payload: dict, body: dict) -> list[dict]:
+    """The stored form of a response: one dict a text. The tokens of the response are noted on the first."""
+    stops = [] if body.get("include_stop_str_in_output") else body.get("stop") or []
+    stops = [stops] if isinstance(stops, str) else stops
+    texts = []
+    for choice in sorted(payload["choices"], key=lambda choice: choice.get("index") or 0):
+        text = (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
+        reason = choice.get("finish_reason") or ""
+        for stop in stops:  # a server may leave the stop text in, or not know stops at all
+            if stop in text:
+                text, reason = text[: text.index(stop)], "stop"
+        texts.append({"text": text, "finish_reason": reason})
+    usage = payload.get("usage") or {}
+    texts[0] |= {"in": usage.get("prompt_tokens") or 0, "out": usage.get("completion_tokens") or 0}
+    return texts
+
+
+def tokens_of(texts: list[dict]) -> dict[str, int]:
+    return {kind: sum(text.get(kind, 0) for text in texts) for kind in ("in", "out")}

@@ -1,0 +1,81 @@
+"""How the stand-in answers this method's prompts.
+
+PUNTUACIÓN EDUCATIVA (or its like)      a reason and the mark with 0-5
+DOMINIO … CASOS DE USO                  both lines, filled from the prompt's own lists
+"""
+
+import random
+import re
+
+from common.llm.standin.prompts import Prompt
+from common.llm.standin.quoting import LONGEST_READ, clauses, terms
+
+EDU_REASONS = {
+    "en": 'The extract is about "{0}". Counted by rule: {1} teaching words, {2} advertising ',
+    "zh": "这段摘录讲的是“{0}”。按规则统计：教学用词{1}个，广告用词{2}个。",
+    "es": "El extracto trata de «{0}». Contado por reglas: {1} palabras didácticas y {2} publicitarias.",
+    "pt": "O extrato trata de «{0}». Contado por regras: {1} palavras didáticas e {2} publicitárias.",
+}
+
+TEACHING_STEMS = (
+    "estudi ciencia científ histori ejempl teor matemát ejercici enseñ aprend alumn escuela educa definici signific "
+    "explic proces energ célula siglo lengua investig métod ensin exempl escola científic século aluno exercíci "
+    "student school science scientif example theor mathemat exercise teach learn explain defin means process energy "
+    "cell century research method 学习 学生 学校 科学 例如 理论 数学 练习 教学 说明 定义 过程 能量 细胞 世纪 "
+    "研究 方法 历史"
+).split()
+
+ADVERTISING_STEMS = (
+    "compra ofertas precio descuento suscr cookie gratis carrito promoc desconto preço clique assine grátis "
+    "discount price click subscribe shipping checkout login 购买 优惠 价格 折扣 点击 订阅 包邮 登录"
+).split()
+
+DOMAINS = ("Educación", "Salud", "Legal", "Negocios y Finanzas", "Cultura", "Tecnología")
+
+USE_CASES = ("Tutoría STEM", "Educación Cultural", "Telemedicina", "Comercio electrónico", "Asistencia jurídica")
+
+NO_DOMAIN = "Sin coincidencia"
+
+EDU_SCORE = re.compile(
+    r"PUNTUACIÓN EDUCATIVA|PONTUAÇÃO EDUCA(?:TIVA|CIONAL)|[Ee]ducational [Ss]core|教育(?:价值)?(?:评分|得分)"
+)
+EDU_LABELS = re.compile(r"(?i)(DOMINIOS?|DOM[IÍ]NIOS?)\b.*?(CASOS DE USO)", re.DOTALL)
+
+
+def score_education(prompt: Prompt, rng: random.Random) -> str | None:
+    marks = list(EDU_SCORE.finditer(prompt.user))
+    if not marks:
+        return None
+    text = prompt.given.lower()[:LONGEST_READ]
+    teaching = sum(stem in text for stem in TEACHING_STEMS)
+    advertising = sum(stem in text for stem in ADVERTISING_STEMS)
+    score = min(5, max(0, (teaching + 1) // 2 + (len(text) > 400) - advertising))
+    language = {"PU": "es", "PO": "pt", "教育": "zh"}.get(marks[-1][0][:2], "en")
+    reason = EDU_REASONS[language].format(clauses(prompt.given, prompt.language)[0], teaching, advertising)
+    return f"{reason}\n\n{marks[-1][0]}: {score}"
+
+
+def label_domains(prompt: Prompt, rng: random.Random) -> str | None:
+    heads = EDU_LABELS.search(prompt.user)
+    if not heads:
+        return None
+    middle = heads.start(2)
+    domains = _listed(prompt.user[heads.end(1) : middle]) or DOMAINS
+    use_cases = _listed(prompt.user[middle:]) or USE_CASES
+
+    def nearest(options: tuple[str, ...] | list[str], how_many: int) -> list[str]:
+        stems = {option: {term[:6] for term in terms(option)} for option in options}
+        text = prompt.given.lower()[:LONGEST_READ]
+        hits = {option: sum(stem in text for stem in found) for option, found in stems.items()}
+        return sorted((option for option in options if hits[option]), key=lambda option: -hits[option])[:how_many]
+
+    found = nearest(domains, 2) or [NO_DOMAIN]
+    return f"DOMINIO: {', '.join(found)}\nCASOS DE USO: {', '.join(nearest(use_cases, 3) or list(use_cases)[:1])}"
+
+
+def _listed(text: str) -> list[str]:
+    """The names of a bullet or numbered list, without their explanations."""
+    return [name.strip() for name in re.findall(r"(?m)^\s*(?:[-*•]|\d+[.)])\s*\**([^:\n*(]{3,60})", text)]
+
+
+MARK_RULES = (score_education, label_domains)
