@@ -156,7 +156,7 @@ def test_scripts_stop_at_the_first_error_and_only_what_they_started(script):
 
 def test_launchers_print_their_commands_under_dry_run(servers):
     """Each says what it would do, starts nothing, and names files and flags that exist."""
-    shared = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "common").glob("*.py"))
+    shared = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "common").rglob("*.py"))
     for launcher in SCRIPTS:
         if not re.search(r"^source common/launch.sh$", launcher.read_text(), re.M):
             continue
