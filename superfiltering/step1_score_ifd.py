@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common import manifest
 from common.conversations import alpaca_prompt, as_messages
 from common.errors import BadValue, CommonError, Reject
+from common.model_identity import model_identity
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import RowWriter, read_rows, write_rows
@@ -115,17 +116,6 @@ def split(rows: Iterator[dict], folder: Path, rows_a_part: int) -> list[Task]:
         write_rows(source, part)
         tasks.append((str(source), str(folder / f"{len(tasks):06}.scores.jsonl")))
     return tasks
-
-
-def model_identity(name: str) -> str:
-    """What tells one model from another: a folder's files by size, its small ones by content."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return name
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    parts = [f"{file.name} {file.stat().st_size}" for file in files]
-    parts += [manifest.hash_file(file) for file in files if file.stat().st_size < 2**24]
-    return f"{folder.name} {manifest.hash_text(' '.join(parts))[:16]}"
 
 
 def parse_args() -> argparse.Namespace:

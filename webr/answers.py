@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from common.errors import BadInput, Reject
+from common.languages import PROMPT_LANGUAGES
 from common.llm import Answer
 from common.manifest import hash_text
 from common.prompts import load_prompt
-from webr.clean_up import is_refusal
-from webr.languages import PROMPT_LANGUAGES
+from common.refusals import is_refusal
 
 
 def add_answer_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ find_fault(request, response, page, lang, Limits())        # "response is in Eng
 import re
 from dataclasses import dataclass
 
-from webr.languages import NAMES, UNKNOWN, detect_language
+from common.languages import NAMES, UNKNOWN, detect_language
 
 NGRAM = 8  # words in a row, or characters of Chinese and Japanese, that count as copied
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadRow, Reject
+from common.languages import NAMES, PROMPT_LANGUAGES, detect_language
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
@@ -22,7 +23,6 @@ from common.rows import scan_rows
 from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_response
-from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
 from webr.near_duplicates import find_near_duplicates, word_ids
 
 WORDS_OF_PAGES = 3  # pages are compared by runs of three words, requests by single tokens

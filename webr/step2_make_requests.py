@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadInput, BadRow
+from common.languages import NAMES, PROMPT_LANGUAGES
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
@@ -22,7 +23,6 @@ from common.rows import scan_rows
 from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_request
-from webr.languages import NAMES, PROMPT_LANGUAGES
 from webr.sections import KINDS, RATIO, draws, kind_of_page, take_section
 
 LIMITS = (50, 100, 150, 200)  # words of a request

@@ -13,13 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
+from common.languages import NAMES
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill
 from common.step import Step, add_step_arguments, need, step_options
 from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
 from webr.clean_up import clean_response
-from webr.languages import NAMES
 
 
 def request_maker(args: argparse.Namespace) -> Callable[[dict], Request | None]:

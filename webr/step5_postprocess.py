@@ -24,13 +24,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadInput, BadRow, CommonError
+from common.languages import UNKNOWN
 from common.program import make_parser, run_main
 from common.rows import read_rows, scan_rows, write_rows
 from common.step import Step, add_step_arguments, step_options
 from webr.dataset_card import write_card, write_dataset_info
 from webr.guards import Limits
 from webr.history import pages_behind
-from webr.languages import UNKNOWN
 from webr.near_duplicates import find_near_duplicates, word_ids
 from webr.sections import sizes
 from webr.training_rows import SIDES, digest, fault_of, problem_of, to_training_row

@@ -2,12 +2,14 @@
 
 import hashlib
 
-from webr.clean_up import is_refusal, without_improvement_note
+from common.languages import detect_language
+from common.refusals import is_refusal
+from webr.clean_up import without_improvement_note
 from webr.guards import Limits, find_fault
-from webr.languages import detect_language
 from webr.sections import draws
 
 SIDES = ("WI", "WR")
+RELEASED_REFUSALS = ("I'm sorry", "I apologize")
 
 
 def problem_of(row: dict) -> str | None:
@@ -27,10 +29,10 @@ def fault_of(row: dict, side: str, limits: Limits | None) -> str | None:
     for key in ("request", "response"):
         if not row[key]:
             return f"no {key}"
-    if not (limits and limits.keep_refusals) and is_refusal(row["response"], as_released=limits is None):
-        return "refusal"
     if limits is None:
-        return None
+        return "refusal" if row["response"].startswith(RELEASED_REFUSALS) else None
+    if not limits.keep_refusals and is_refusal(row["response"]):
+        return "refusal"
     response = final_response(row, side, as_released=False)
     lang = row.get("lang") or detect_language(row["webpage"])  # rows of the released code name none
     return find_fault(row["request"], response, page_of(row), lang, limits)

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from webr.clean_up import (
     clean_request,
     clean_response,
-    is_refusal,
     without_improvement_note,
     without_lead_in,
     without_outer_quotes,
@@ -100,63 +99,6 @@ def test_an_improved_answer_keeps_its_text():
 def test_as_released_an_improved_answer_loses_its_first_paragraph():
     assert without_improvement_note("A.\n\nThe improved answer is B.", as_released=True) == "The improved answer is B."
     assert without_improvement_note("The Improved Answer: B.", as_released=True) == ""
-
-
-REFUSALS = [
-    "I'm sorry, but I can't help with that.",
-    "I’m sorry, but I can’t help with that.",
-    "I am very sorry, I cannot do this.",
-    "I apologize, but the text is incomplete.",
-    "Sorry, I can't do that.",
-    "Sorry. There is no text.",
-    "I cannot assist with this request.",
-    "I can't help with that.",
-    "I'm unable to access the page.",
-    "As an AI language model, I have no opinion.",
-    "Unfortunately, I can't see the page.",
-    "很抱歉，我无法提供帮助。",
-    "作为一个人工智能，我没有个人观点。",
-    "我无法回答这个问题。",
-    "Lo siento, no puedo ayudarte con eso.",
-    "Como modelo de lenguaje, no tengo opiniones.",
-    "Desculpe, não posso ajudar com isso.",
-    "Como uma IA, não tenho opiniões.",
-    "Peço desculpas, mas o texto está incompleto.",
-]
-
-
-@pytest.mark.parametrize("text", REFUSALS)
-def test_refusals(text):
-    assert is_refusal(text)
-    assert is_refusal(f' "{text}')
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Sorry Day is marked each year on 26 May.",
-        "I cannot recommend this book enough.",
-        "I can write this in two ways.",
-        "As an aid to memory, make a list.",
-        "As an airline, we fly.",
-        "As an AI researcher at a startup, I need this page condensed.",
-        "作为一名AI工程师，我希望了解这一点。",
-        "I cannot help but admire the bread.",
-        "Unfortunately, the tap drips.",
-        "The minister said: I'm sorry.",
-        "Como uma iguana vive no deserto",
-        "我不能忘记那个夏天。",
-        "Siento el frío del mar.",
-        "",
-    ],
-)
-def test_texts_that_are_no_refusals(text):
-    assert not is_refusal(text)
-
-
-def test_as_released_few_refusals_are_noticed():
-    noticed = [text for text in REFUSALS if is_refusal(text, as_released=True)]
-    assert noticed == [REFUSALS[0], REFUSALS[3]]
 
 
 @given(st.text(), st.booleans())

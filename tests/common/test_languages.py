@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webr.languages import NAMES, PROMPT_LANGUAGES, detect_language
+from common.languages import NAMES, PROMPT_LANGUAGES, detect_language
 
 TEXTS = {
     "en": "The committee will publish its report on the flood in spring, and the farmers are asked for their comments.",

@@ -8,7 +8,7 @@ prompt and to notice an answer in another language; no model, nothing to install
 import re
 from collections import Counter
 
-PROMPT_LANGUAGES = ("en", "zh", "es", "pt")  # common/prompts/webr has these; other pages get the English prompts
+PROMPT_LANGUAGES = ("en", "zh", "es", "pt")  # common/prompts/METHOD has these; other texts get the English prompts
 UNKNOWN = "und"
 
 # How a prompt names the language: in that language where there is a prompt in it, else in English.
