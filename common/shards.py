@@ -83,7 +83,8 @@ def run_shards(
                 failed.append(f"{source}: {result}")
                 print(f"failed: {failed[-1]}", file=sys.stderr)
             else:
-                record = {"input": manifest.hash_file(source), "fingerprint": fingerprint, "counts": dict(result)}
+                hashes = {"input": manifest.hash_file(source), "output": manifest.hash_file(target)}
+                record = hashes | {"fingerprint": fingerprint, "counts": dict(result)}
                 write_text(_done_path(target), json.dumps(record, indent=1))
                 total.update(result)
             bar.update()
@@ -97,18 +98,23 @@ def _done_path(target: str) -> Path:
 
 
 def _read_done(source: str, target: str, fingerprint: dict) -> dict | None:
-    """The counts of a finished shard, None for one that is still to do."""
+    """The counts of a finished shard, None for one that is still to do: its output is gone or no longer what it was."""
     path = _done_path(target)
     if not path.exists() or not Path(target).exists():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: record[key] for key in ("input", "fingerprint")}
+        output, counts = record["output"], dict(record["counts"])
+    except (ValueError, LookupError, TypeError):
+        return None
     wanted = {"input": manifest.hash_file(source), "fingerprint": json.loads(json.dumps(fingerprint))}
-    if changed := manifest.diff({key: record[key] for key in wanted}, wanted, "shard "):
+    if changed := manifest.diff(kept, wanted, "shard "):
         raise BadInput(
             f"{target}: was made from another input or with other settings ({'; '.join(changed)}); "
             "delete it or choose another output"
         )
-    return record["counts"]
+    return counts if manifest.hash_file(target) == output else None
 
 
 def _in_processes(

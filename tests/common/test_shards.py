@@ -45,6 +45,21 @@ def test_another_input_or_model_is_refused(tasks):
         run_shards(shard_work.double, tasks, {"model": "m"})
 
 
+@pytest.mark.parametrize("harm", ["delete", "cut", "tear the record"])
+def test_a_finished_shard_that_was_harmed_is_done_again(tasks, harm):
+    run_shards(shard_work.double, tasks, {})
+    target = Path(tasks[2][1])
+    if harm == "delete":
+        target.unlink()
+    elif harm == "cut":
+        target.write_bytes(target.read_bytes()[:9])
+    else:
+        record = Path(f"{target}.done.json")
+        record.write_text(record.read_text()[:20])
+    assert run_shards(shard_work.double, tasks, {}) == {"rows": 15}
+    assert results(tasks) == EXPECTED
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_shard_that_fails_is_named_and_does_not_stop_the_others(tasks, workers):
     with pytest.raises(CommonError, match="1 of 5 shards failed.*part2.jsonl: not good"):
