@@ -55,7 +55,7 @@ def test_a_finished_shard_that_was_harmed_is_done_again(tasks, harm):
         target.write_bytes(target.read_bytes()[:9])
     else:
         record = Path(f"{target}.done.json")
-        record.write_text(record.read_text()[:20])
+        record.write_text(record.read_text(encoding="utf-8")[:20], encoding="utf-8")
     assert run_shards(shard_work.double, tasks, {}) == {"rows": 15}
     assert results(tasks) == EXPECTED
 
