@@ -73,7 +73,7 @@ def node_cap(context: str) -> int:
 async def grow(context: str, ask: Ask, rules: TreeRules, max_nodes: int, depth: int = 0) -> Grown:
     if len(context) <= rules.min_length or max_nodes < 1 or depth > rules.max_depth:
         return Grown([], 0)
-    found = await _ask_node(context, ask, rules)
+    found = await ask_node(context, ask, rules)
     if found is None:
         return Grown([], 1)
     question, parts = found.question.strip(), list(found[1:])
@@ -94,7 +94,7 @@ async def grow(context: str, ask: Ask, rules: TreeRules, max_nodes: int, depth: 
     return Grown(nodes + [node for tree in grown for node in tree.nodes], 1 + sum(tree.asked for tree in grown))
 
 
-async def _ask_node(context: str, ask: Ask, rules: TreeRules) -> Found | None:
+async def ask_node(context: str, ask: Ask, rules: TreeRules) -> Found | None:
     """The first answer that will do. A question that is too short is asked for again, but ends the tries in the
     released code; at last its parts are followed without it."""
     read = parse_released if rules.paper_exact else parse if rules.split == "llm" else only_question

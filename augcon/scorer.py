@@ -1,0 +1,144 @@
+"""The scorer: a language model with one output, read at the last token of a context and a question.
+
+scorer = load_scorer("results/scorer", device="cpu")
+scores = scorer.score([scorer_text(context, question), …])      # in the order of the texts
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import torch
+
+FACTS_FILE = "scorer.json"  # beside the model: which loss it was trained with, and the bias of the released head
+
+
+def scorer_text(context: str, question: str) -> str:
+    return f"Context: {context}\n\nQuestion: {question}\n\n"
+
+
+# ---- the released head, loss and batch -------------------------------------------------------------------------------
+
+
+def last_positions(attention_mask: "torch.Tensor") -> "torch.Tensor":
+    """The last attended token of each row, padded right or left."""
+    return attention_mask.cumsum(-1).argmax(-1)
+
+
+def head_scores(
+    hidden: "torch.Tensor", attention_mask: "torch.Tensor", weight: "torch.Tensor", bias: "torch.Tensor | float" = 0.0
+) -> "torch.Tensor":
+    """A linear head on the last attended token; before the sigmoid."""
+    rows = hidden[range(len(hidden)), last_positions(attention_mask)]
+    return rows @ weight.reshape(-1).to(rows.dtype) + bias
+
+
+def released_loss(scores: "torch.Tensor") -> "torch.Tensor":
+    """Mean sigmoid of the second half, the negatives, minus that of the first half: who is paired with whom does not
+    matter."""
+    positive, negative = scores.sigmoid().chunk(2)
+    return negative.mean() - positive.mean()
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad: int) -> "dict[str, torch.Tensor]":
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.tensor(row)
+        mask[place, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def pair_batch(pairs: Sequence[dict], pad: int) -> "dict[str, torch.Tensor]":
+    """All positives, then all negatives in the same order."""
+    return pad_right([pair["chosen_ids"] for pair in pairs] + [pair["rejected_ids"] for pair in pairs], pad)
+
+
+# ---- scoring ---------------------------------------------------------------------------------------------------------
+
+
+class Scorer(NamedTuple):
+    model: Any  # …ForSequenceClassification with one label, or a PEFT model of one
+    tokenizer: Any
+    bias: float
+    sigmoid: bool  # as the released code, whose scores saturate
+
+    def score(
+        self, texts: Sequence[str], batch_tokens: int = 16_384, on_batch: Callable[[int], Any] | None = None
+    ) -> list[float]:
+        """Sorted by length, so that next to nothing is padding; the same batches for the same texts."""
+        import torch
+
+        encoded = self.tokenizer(list(texts))["input_ids"]
+        pad = pad_id(self.tokenizer)
+        scores = [0.0] * len(texts)
+        for places in token_batches([len(ids) for ids in encoded], batch_tokens):
+            batch = pad_right([encoded[place] for place in places], pad)
+            with torch.inference_mode():
+                raw = self._raw(batch) + self.bias
+            values = (raw.sigmoid() if self.sigmoid else raw).tolist()
+            for place, value in zip(places, values, strict=True):
+                scores[place] = value
+            if on_batch:
+                on_batch(len(places))
+        return scores
+
+    def _raw(self, batch: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        """The backbone's last layer, and the head at one token a row."""
+        model = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        hidden = model.base_model(**batch, use_cache=False).last_hidden_state
+        rows = hidden[range(len(hidden)), last_positions(batch["attention_mask"])]
+        return model.score(rows.to(model.score.weight.dtype)).squeeze(-1).float()
+
+
+def token_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Places of texts, longest first, as many as fit with their padding."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def pad_id(tokenizer: Any) -> int:
+    return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
+def load_scorer(folder: str, device: str = "cpu", dtype: str = "float32") -> Scorer:
+    """A folder that step 2 left: a whole model, or an adapter that names its base model."""
+    import torch
+    from peft import AutoPeftModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    adapter = Path(folder, "adapter_config.json").exists()
+    kind = AutoPeftModelForSequenceClassification if adapter else AutoModelForSequenceClassification
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "num_labels": 1}
+    facts = json.loads(Path(folder, FACTS_FILE).read_text(encoding="utf-8"))
+    if facts["quantized"] and device != "cpu":
+        options["quantization_config"] = nf4(dtype)
+        options["device_map"] = {"": device}
+    model = kind.from_pretrained(folder, **options).eval()
+    if "device_map" not in options:
+        model = model.to(device)
+    return Scorer(model, AutoTokenizer.from_pretrained(folder), facts["bias"], facts["loss"] == "released")
+
+
+def nf4(dtype: str) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
