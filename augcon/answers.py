@@ -27,7 +27,7 @@ class Demonstration:
 def released_prompt(
     instruction: str, field_texts: Sequence[str], demonstrations: Sequence[Demonstration], context: str, question: str
 ) -> str:
-    """All but the last field; `released_answer` goes on from there. `field_texts` describe context, question and answer."""
+    """All up to the last cue; `released_answer` goes on from there. `field_texts` describe the three fields."""
     about_context, about_question, about_answer = field_texts
     form = (
         f"Follow the following format.\n\nContext: {about_context}\n\nQuestion: {about_question}\n\n"
@@ -72,7 +72,8 @@ async def released_answer(
 # ---- ours ------------------------------------------------------------------------------------------------------------
 
 ANSWER_MARK = re.compile(
-    r"^[ \t]*[*#_]{0,3}[ \t]*(?:answer|final answer|回答|答案|最终答案|respuesta|resposta)[ \t]*[*_]{0,3}[ \t]*[:：][*_]{0,3}",
+    r"^[ \t]*[*#_]{0,3}[ \t]*(?:answer|final answer|回答|答案|最终答案|respuesta|resposta)"
+    r"[ \t]*[*_]{0,3}[ \t]*[:：][*_]{0,3}",
     re.IGNORECASE | re.MULTILINE,
 )
 _LABELS = {
@@ -91,7 +92,7 @@ def shown_text(lang: str, context: str, question: str, answer: str | None = None
 
 
 def read_answer(text: str, marked: bool = True) -> str | None:
-    """What stands after the last mark at the start of a line; without a mark None, or all of it where none is wanted."""
+    """What stands after the last mark at the start of a line. Without a mark: None, or all where none is wanted."""
     marks = list(ANSWER_MARK.finditer(text))
     if marks:
         return text[marks[-1].end() :].strip()

@@ -9,6 +9,7 @@ node hands the rest of its allowance to its parts, in proportion to their length
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from augcon.corpus import sentences
 from augcon.tree_answer import Found, parse, parse_released
 
 CHARACTERS_A_QUESTION = 35
-OVER_GENERATION = 1.15
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ Ask = Callable[[str, int], Awaitable[str]]
 
 def quota(context: str, characters: int = CHARACTERS_A_QUESTION) -> int:
     return len(context) // characters
-
-
-def wanted(context: str, characters: int = CHARACTERS_A_QUESTION, over_generation: float = OVER_GENERATION) -> float:
-    """Trees are grown until a root has so many questions."""
-    return quota(context, characters) * over_generation
 
 
 def node_cap(context: str) -> int:
@@ -108,24 +103,28 @@ async def ask_node(context: str, ask: Ask, rules: TreeRules) -> Found | None:
 
 
 async def grow_root(
-    context: str,
     grow_tree: Callable[[int, int], Awaitable[Grown]],
     enough: float,
     max_trees: int,
     max_nodes: int,
     least_trees: int = 0,
+    at_once: bool = False,
 ) -> Root:
     """Whole trees, one after the other, until there are enough questions (and at least `least_trees` trees).
 
-    `await grow_tree(number, allowance)` grows one of at most so many nodes.
+    `await grow_tree(number, allowance)` grows one of at most so many nodes. `at_once`: trees are single questions, so
+    as many as are wanted can be asked for together.
     """
     nodes: list[Node] = []
     trees = asked = 0
+    if at_once:
+        wanted = min(max(math.ceil(enough), least_trees), max_nodes)
+        grown = await all_or_none(grow_tree(number, 1) for number in range(wanted))
+        nodes, trees, asked = [node for tree in grown for node in tree.nodes], wanted, wanted
+        max_trees += trees
     while len(nodes) < enough or trees < least_trees:
-        if trees >= max_trees:
-            return Root(nodes, trees, asked, "max_trees")
-        if asked >= max_nodes:
-            return Root(nodes, trees, asked, "max_nodes")
+        if trees >= max_trees or asked >= max_nodes:
+            return Root(nodes, trees, asked, "max_trees" if trees >= max_trees else "max_nodes")
         tree = await grow_tree(trees, max_nodes - asked)
         nodes, trees, asked = nodes + tree.nodes, trees + 1, asked + max(1, tree.asked)
     return Root(nodes, trees, asked, "enough questions" if enough else "too short for a question")

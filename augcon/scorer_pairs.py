@@ -6,6 +6,7 @@ choice = choose(questions=9_000, pairs=500, seed=0)     # {place of a question: 
 import random
 
 from augcon.context_tree import Ask, TreeRules, ask_node
+from augcon.question_filter import Similar
 
 # The three worse prompts, in the released order: the short instruction, only the first example, and both.
 WORSE_PROMPTS = ("short_instruction", "one_example", "short_instruction_one_example")
@@ -29,3 +30,13 @@ async def negative_question(context: str, ask: Ask, rules: TreeRules) -> str | N
     found = await ask_node(context, ask, rules)
     question = found.question.strip() if found else ""
     return question if len(question) >= rules.min_question else None
+
+
+def too_alike(question: str, negative: str, max_similar: float) -> bool:
+    """A worse prompt often asks the same: nothing is learned from such a pair."""
+    similar = Similar(max_similar)
+    kept, other = similar.encode(question), similar.encode(negative)
+    if not kept or not other or question == negative:
+        return True
+    similar.keep(kept)
+    return similar.repeats(other) is not None
