@@ -1,29 +1,64 @@
-"""What the converter writes: a problem and its solution between two marks, or one of two refusals."""
+"""Both sides of a conversion: the prompt that shows a crawled problem, and what the converter writes back."""
 
 import re
+from collections.abc import Set
 
 from common.errors import Reject
+from common.prompts import fill
+from common.step import BadValue, need
 
+REPAIRS = {
+    "spaces": "white space around problem and solution goes; released, only on the path for a whole crawl",
+    "empty_texts": "an empty problem or solution is set aside; released, it is trained on",
+    "other_columns": "columns of the crawled row stay; released, seven named ones do",
+    "lost_numbers": "numbers of the problem that the conversion lost are named",
+}
+RELEASED_COLUMNS = ("question", "raw_analysis", "rule_processed_analysis", "rule_processed_solvestep", "dasou57w_idx")
 QUESTION_MARK = "[问题]"
 ANSWER_MARK = "\n\n[答案]\n"
 NOT_MATHS = "这不是一道中文数学题。"
 UNREADABLE = "存在语法错误。"
+REFUSED = {NOT_MATHS.rstrip("。"): "not a Chinese maths problem", UNREADABLE: "unreadable"}  # as released, one without 。
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def parse_conversion(output: str) -> tuple[str, str]:
-    """(question, answer) of a converter's output, as they stand there; Reject for a refusal or a missing mark.
+def text_of(row: dict, key: str) -> str:
+    """The column's text; the paper's high-quality rows hold it as the only element of a list."""
+    value = need(row, key, (str, list))
+    if isinstance(value, list):
+        if not value or not isinstance(value[0], str):
+            raise BadValue(f"{key!r} is a list that does not begin with a text")
+        value = value[0]
+    return value
 
-    The question is what stands between the first question mark and the answer mark; the answer ends at a second one.
+
+def converter_prompt(template: str, question: str, analysis: str) -> str:
+    return fill(template, question=question, analysis=analysis)
+
+
+def converter_answer(question: str, solution: str) -> str:
+    """The clean side; its full-width spaces become plain ones."""
+    return f"{QUESTION_MARK}\n{question}{ANSWER_MARK}{solution}".replace("\u3000", " ")
+
+
+def parse_conversion(output: str, repairs: Set[str] = REPAIRS.keys()) -> tuple[str, str]:
+    """(question, answer) of a converter's output; Reject for a refusal or a missing mark.
+
+    The question stands between the first question mark and the answer mark; the answer ends at a second one.
     """
-    for refusal, reason in ((NOT_MATHS, "refused: not a Chinese maths problem"), (UNREADABLE, "refused: unreadable")):
-        if refusal in output:
-            raise Reject(reason)
+    for sentence, meaning in REFUSED.items():
+        if sentence in output:
+            raise Reject(f"refused: {meaning}")
     for mark in (QUESTION_MARK, ANSWER_MARK):
         if mark not in output:
             raise Reject(f"malformed: no {mark.strip()}")
     question = output.split(QUESTION_MARK)[1].split(ANSWER_MARK)[0]
-    return question, output.split(ANSWER_MARK)[1]
+    answer = output.split(ANSWER_MARK)[1]
+    if "spaces" in repairs:
+        question, answer = question.strip(), answer.strip()
+    if "empty_texts" in repairs and not (question.strip() and answer.strip()):
+        raise Reject("malformed: empty question or answer")
+    return question, answer
 
 
 def lost_numbers(original: str, converted: str) -> list[str]:
