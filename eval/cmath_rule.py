@@ -5,7 +5,7 @@
 
 import re
 
-from common.step import BadValue
+from common.errors import BadValue
 
 CANDIDATES = 2  # the last numbers of a response that count
 TOLERANCE = 0.01

@@ -5,7 +5,6 @@ from collections.abc import Set
 
 from common.errors import Reject
 from common.prompts import fill
-from common.step import BadValue, need
 
 REPAIRS = {
     "spaces": "white space around problem and solution goes; released, only on the path for a whole crawl",
@@ -13,6 +12,7 @@ REPAIRS = {
     "other_columns": "columns of the crawled row stay; released, seven named ones do",
     "lost_numbers": "numbers of the problem that the conversion lost are named",
 }
+PATHS = {"small": frozenset(), "crawl": frozenset({"spaces"})}  # two functions of the released code: what each mends
 RELEASED_COLUMNS = ("question", "raw_analysis", "rule_processed_analysis", "rule_processed_solvestep", "dasou57w_idx")
 QUESTION_MARK = "[问题]"
 ANSWER_MARK = "\n\n[答案]\n"
@@ -20,16 +20,6 @@ NOT_MATHS = "这不是一道中文数学题。"
 UNREADABLE = "存在语法错误。"
 REFUSED = {NOT_MATHS.rstrip("。"): "not a Chinese maths problem", UNREADABLE: "unreadable"}  # as released, one without 。
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-
-def text_of(row: dict, key: str) -> str:
-    """The column's text; the paper's high-quality rows hold it as the only element of a list."""
-    value = need(row, key, (str, list))
-    if isinstance(value, list):
-        if not value or not isinstance(value[0], str):
-            raise BadValue(f"{key!r} is a list that does not begin with a text")
-        value = value[0]
-    return value
 
 
 def converter_prompt(template: str, question: str, analysis: str) -> str:

@@ -12,11 +12,14 @@ Three exact reductions make that fast; none of them can lose a pair:
 What is left is checked on the text itself.
 """
 
-import re
-import unicodedata
+import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -24,8 +27,10 @@ import numpy as np
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Indel, JaroWinkler, Levenshtein
 
+from common.errors import CommonError
+from web_to_sft.normalizers import NORMALIZERS, normalise_paper, normalise_web_question
+
 MAX_DISTANCE = 5  # of the paper: characters by which two questions may differ
-TAG = "【题文】"
 BLOCK_COLUMNS = 1024
 BLOCK_CELLS = 1 << 17  # sketches compared at a time: 1 MiB, so a block stays in cache
 DENSE = 4  # candidates a row from which the order bits pay for themselves
@@ -41,48 +46,14 @@ SCORERS = {  # and what each gives to equal texts
 
 
 class Match(NamedTuple):
-    """What a web row found; `rejected` is a close high-quality question whose solution the analysis lacks."""
+    """What a web row found; `rejected` is a close high-quality question whose solution the analysis lacks.
+
+    `score` is the distance of the paper's matcher, the similarity of rapidfuzz.
+    """
 
     highquality: int | None
-    distance: float | None
+    score: float | None
     rejected: int | None = None
-
-
-# --- normalising -----------------------------------------------------------------------------------------------------
-
-_KEPT_BY_PAPER = re.compile(r"[0-9\u4e00-\u9fa5]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
-_LONE_POINT = re.compile(r"(?<!\d)\.|\.(?!\d)")
-
-
-def normalise_paper(text: str) -> str:
-    """Keep CJK, digits and single Latin letters. Operators and decimal points go, as in the released code."""
-    return "".join(_KEPT_BY_PAPER.findall(text.replace(TAG, "")))
-
-
-class _KeptCharacters(dict):
-    """For str.translate: letters, marks, numbers and mathematical signs of any script stay, the rest goes."""
-
-    def __missing__(self, code: int) -> str | None:
-        category = unicodedata.category(chr(code))
-        self[code] = chr(code) if category[0] in "LMN" or category == "Sm" or chr(code) in "-*/%^." else None
-        return self[code]
-
-
-_KEPT = _KeptCharacters({ord("×"): "*", ord("÷"): "/", ord("⁄"): "/", ord("−"): "-"})
-
-
-def normalise_unicode(text: str) -> str:
-    """Any language: NFKC, case folded, letters and digits; operators and decimal points stay, so 3.5+2 is not 35-2."""
-    text = unicodedata.normalize("NFKC", text.replace("\\n", " ").replace(TAG, "")).casefold()
-    return _LONE_POINT.sub("", text).translate(_KEPT)
-
-
-NORMALIZERS = {"paper": normalise_paper, "unicode": normalise_unicode}
-
-
-def normalise_web_question(text: str, normalizer: str) -> str:
-    """The released code turns a written-out \\n into a newline here and nowhere else; elsewhere its n stays."""
-    return NORMALIZERS[normalizer](text.replace("\\n", "\n"))
 
 
 # --- what the texts are summarised in --------------------------------------------------------------------------------
@@ -206,7 +177,7 @@ class _Search:
         self.none = len(index.questions)
         equal = (index.first_equal.get(question, self.none) for question in questions)
         self.best = np.fromiter(equal, np.int64, len(questions))
-        self.apart = [0] * len(questions)
+        self.distances = [0] * len(questions)
         self.candidate = np.full(len(questions), -1)
         self.sketches = sketches(questions)
         self._analyses: dict[int, str] = {}
@@ -254,21 +225,21 @@ class _Search:
 
     def check(self, row: int, highquality: int) -> None:
         if highquality < self.best[row] and is_subsequence(self.index.solutions[highquality], self.analysis(row)):
-            apart = distance(self.questions[row], self.index.questions[highquality])
-            if apart <= MAX_DISTANCE:
-                self.best[row], self.apart[row] = highquality, apart
+            found = distance(self.questions[row], self.index.questions[highquality])
+            if found <= MAX_DISTANCE:
+                self.best[row], self.distances[row] = highquality, found
 
     def matches(self) -> list[Match]:
         return [
-            Match(best, self.apart[row]) if best < self.none else self.unmatched(row, candidate)
+            Match(best, self.distances[row]) if best < self.none else self.unmatched(row, candidate)
             for row, (best, candidate) in enumerate(zip(self.best.tolist(), self.candidate.tolist(), strict=True))
         ]
 
     def unmatched(self, row: int, candidate: int) -> Match:
         if candidate >= 0:
-            apart = distance(self.questions[row], self.index.questions[candidate])
-            if apart <= MAX_DISTANCE:
-                return Match(None, apart, candidate)
+            found = distance(self.questions[row], self.index.questions[candidate])
+            if found <= MAX_DISTANCE:
+                return Match(None, found, candidate)
         return Match(None, None)
 
 
@@ -295,11 +266,18 @@ def match_best(index: Index, questions: Sequence[str], scorer: str, score_cutoff
 
 # --- a whole crawl, on several processes -----------------------------------------------------------------------------
 
-_job: dict = {}  # of a worker process: the index and the settings, sent once
+_job: dict = {}  # of this process: the index and the settings, sent once
 
 
 def _start_worker(job: dict) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _job.update(job)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _match_chunk(rows: list[tuple[str, str]]) -> list[Match]:
@@ -317,21 +295,29 @@ def match_all(
     matcher: str = "paper",
     scorer: str = "ratio",
     score_cutoff: float = 90.0,
-    workers: int = 1,
+    num_workers: int = 1,
 ) -> Iterator[Match]:
     """Match (question, analysis) texts of any number, in their order; no more than a few chunks are in memory."""
     job = {"index": index, "normalizer": normalizer, "matcher": matcher, "scorer": scorer, "score_cutoff": score_cutoff}
     web = iter(web)
     chunks = iter(lambda: list(islice(web, CHUNK_ROWS)), [])
-    if workers == 1:
-        _start_worker(job)
-        return chain.from_iterable(map(_match_chunk, chunks))
-    return _match_on_processes(chunks, job, workers)
+    first = list(islice(chunks, 2))
+    if num_workers == 1 or len(first) < 2:
+        _job.update(job)
+        return chain.from_iterable(map(_match_chunk, chain(first, chunks)))
+    return _match_on_processes(chain(first, chunks), job, num_workers)
 
 
-def _match_on_processes(chunks: Iterator[list[tuple[str, str]]], job: dict, workers: int) -> Iterator[Match]:
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(job,)) as pool:
-        waiting = deque(pool.submit(_match_chunk, chunk) for chunk in islice(chunks, workers + 1))
+def _match_on_processes(chunks: Iterator[list[tuple[str, str]]], job: dict, num_workers: int) -> Iterator[Match]:
+    # Spawned, not forked: a worker must not inherit the lock of the output that its parent holds.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(job,))
+    try:
+        waiting = deque(pool.submit(_match_chunk, chunk) for chunk in islice(chunks, num_workers + 1))
         while waiting:
             yield from waiting.popleft().result()
             waiting.extend(pool.submit(_match_chunk, chunk) for chunk in islice(chunks, 1))
+    except BrokenProcessPool:
+        raise CommonError("a worker process died (out of memory?); try fewer --num_workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -22,9 +22,8 @@ from common.program import make_parser, progress, run_main
 from common.prompts import load_prompt
 from common.rows import read_rows, write_text
 from common.training import hush_bars
-from web_to_sft.conversions import parse_conversion
-from web_to_sft.rule_baseline import ESCAPED_NEWLINES, clean_analysis, solution_steps
-from web_to_sft.step2_build_converter_data import converter_prompt
+from web_to_sft.cleaning_rules import WRITTEN_OUT_NEWLINES, clean_analysis, solution_steps
+from web_to_sft.conversions import converter_prompt, parse_conversion
 
 NUMBER = re.compile(r"\d+(?:[./]\d+)*")
 METHODS = ("raw", "rules", "converter")
@@ -36,7 +35,7 @@ def as_crawled(row: dict) -> tuple[str, str]:
 
 def by_rules(row: dict) -> tuple[str, str]:
     """The rule baseline cleans solutions only; of the question it takes off the tag and the written-out line breaks."""
-    question = ESCAPED_NEWLINES.sub("，", row["question"].replace("【题文】", ""))
+    question = WRITTEN_OUT_NEWLINES.sub("，", row["question"].replace("【题文】", ""))
     return question, solution_steps(clean_analysis(row["raw_analysis"]))
 
 
@@ -106,7 +105,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--test_path", help="rows with the truth")
     parser.add_argument("--model_path", help="trained converter")
     parser.add_argument("--save_path", help="file of the scores")
-    parser.add_argument("--prompt_template", help="the file that step 2 was given, if any")
+    parser.add_argument("--prompt_path", help="the file that step 2 was given, if any")
     parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time")
     parser.add_argument("--table", nargs="+", metavar="SCORES", help="only print the table of these score files")
     args = parser.parse_args()
@@ -121,7 +120,7 @@ def main() -> None:
         print(table(args.table))
         return
     rows = list(read_rows(args.test_path))
-    template = load_prompt("web_to_sft", "convert", "zh", args.prompt_template)
+    template = load_prompt("web_to_sft", "convert", "zh", args.prompt_path)
     texts = rewrite(rows, args.model_path, template, args.batch_size)
     results = {
         "raw": [as_crawled(row) for row in rows],

@@ -14,37 +14,33 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.errors import BadRow, BadValue
-from common.program import make_parser, progress, run_main
-from common.prompts import fill, load_prompt
-from common.rows import read_rows, scan_rows
-from common.step import Step, add_step_arguments, need, step_options
-from web_to_sft.conversions import ANSWER_MARK, NOT_MATHS, QUESTION_MARK, UNREADABLE
-from web_to_sft.step1_match_pairs import texts_of
+from common.program import make_parser, run_main
+from common.prompts import load_prompt
+from common.rows import read_rows
+from common.step import Step, add_step_arguments, map_rows, need, step_options
+from web_to_sft.conversions import NOT_MATHS, UNREADABLE, converter_answer, converter_prompt
+from web_to_sft.inputs import add_column_arguments, rows_at, split_of, texts_of
+
+REFUSALS = {"not_maths": NOT_MATHS, "unreadable": UNREADABLE}
 
 
-def converter_prompt(template: str, question: str, analysis: str) -> str:
-    return fill(template, question=question, analysis=analysis)
-
-
-def converter_answer(question: str, solution: str) -> str:
-    """The clean side; its full-width spaces become plain ones."""
-    return f"{QUESTION_MARK}\n{question}{ANSWER_MARK}{solution}".replace("\u3000", " ")
-
-
-def read_refusals(path: str, args: argparse.Namespace, template: str) -> list[dict]:
+def refusal_examples(path: str, keys: tuple[str, str], template: str) -> list[dict]:
     """Rows {"question", "raw_analysis", "refusal": "not_maths" | "unreadable"} as examples of saying no.
 
     The released prompt promises both refusals, but no example ever shows one.
     """
-    sentences = {"not_maths": NOT_MATHS, "unreadable": UNREADABLE}
     examples = []
     for index, row in enumerate(read_rows(path)):
-        if row.get("refusal") not in sentences:
+        if row.get("refusal") not in REFUSALS:
             raise BadRow(path, index, f'"refusal" is {row.get("refusal")!r}, expected not_maths or unreadable')
-        texts = texts_of(path, index, row, (args.web_question_key, args.web_analysis_key))
-        prompt = converter_prompt(template, *texts)
-        examples.append({"instruction": prompt, "output": sentences[row["refusal"]]})
+        prompt = converter_prompt(template, *texts_of(path, index, row, keys))
+        examples.append({"instruction": prompt, "output": REFUSALS[row["refusal"]]})
     return examples
+
+
+def texts_at(path: str, wanted: set[int], keys: tuple[str, str], split: str | None) -> dict[int, tuple[str, str]]:
+    """The two texts of each row that a pair points at."""
+    return {index: texts_of(path, index, row, keys) for index, row in rows_at(path, wanted, split).items()}
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,58 +51,42 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_path", required=True, help="examples for step 3")
     parser.add_argument("--refusals_path", help='rows with "refusal": not_maths | unreadable, added at the end')
     parser.add_argument("--lang", default="zh", help="language of the prompt")
-    parser.add_argument("--prompt_template", help="file with {question} and {analysis}, instead of ours")
-    keys = parser.add_argument_group("columns (defaults: the paper's)")
-    keys.add_argument("--web_question_key", default="question", help="key of the crawled problem")
-    keys.add_argument("--web_analysis_key", default="raw_analysis", help="key of its solution")
-    keys.add_argument("--high_quality_question_key", default="input", help="key of the clean problem")
-    keys.add_argument("--high_quality_solution_key", default="solve_step", help="key of its solution")
+    parser.add_argument("--prompt_path", help="file with {question} and {analysis}, instead of our prompt")
+    parser.add_argument("--paper_exact", action="store_true", help="rows without the two indices, as released")
+    add_column_arguments(parser)
     add_step_arguments(parser)
     return parser.parse_args()
 
 
-def wanted_rows(path: str, indices: set[int], keys: tuple[str, str]) -> dict[int, tuple[str, str]]:
-    """The two texts of the rows that pairs point at; the other rows of a large crawl, bad ones too, are read past."""
-    found = {}
-    for index, row in enumerate(scan_rows(path)):
-        if index in indices:
-            if isinstance(row, BadRow):
-                raise row
-            found[index] = texts_of(path, index, row, keys)
-    return found
-
-
 def main() -> None:
     args = parse_args()
-    template = load_prompt("web_to_sft", "convert", args.lang, args.prompt_template)
-    refusals = read_refusals(args.refusals_path, args, template) if args.refusals_path else []
-    pairs = list(read_rows(args.pairs_path))
-    web = wanted_rows(
-        args.web_path, {pair.get("web57w_idx") for pair in pairs}, (args.web_question_key, args.web_analysis_key)
-    )
-    clean = wanted_rows(
-        args.high_quality_path,
-        {pair.get("highquality_idx") for pair in pairs},
-        (args.high_quality_question_key, args.high_quality_solution_key),
-    )
+    template = load_prompt("web_to_sft", "convert", args.lang, args.prompt_path)
+    web_keys = args.web_question_key, args.web_analysis_key
+    clean_keys = args.high_quality_question_key, args.high_quality_solution_key
+    refusals = refusal_examples(args.refusals_path, web_keys, template) if args.refusals_path else []
+    split = split_of(args.pairs_path, args.split)
+    pairs = list(read_rows(args.pairs_path, split))
+    web = texts_at(args.web_path, {pair.get("web57w_idx") for pair in pairs}, web_keys, args.split)
+    clean = texts_at(args.high_quality_path, {pair.get("highquality_idx") for pair in pairs}, clean_keys, args.split)
+
+    def example(pair: dict) -> dict:
+        texts = []
+        for key, rows, path in (("web57w_idx", web, args.web_path), ("highquality_idx", clean, args.high_quality_path)):
+            if (place := need(pair, key, int)) not in rows:
+                raise BadValue(f"points at row {place}, which {path} does not have")
+            texts.append(rows[place])
+        built = {"instruction": converter_prompt(template, *texts[0]), "output": converter_answer(*texts[1])}
+        return built if args.paper_exact else built | pair
+
+    files = [args.refusals_path, args.prompt_path]
     inputs = [args.pairs_path, args.web_path, args.high_quality_path]
-    refusals_path = [args.refusals_path] if args.refusals_path else []
-    with Step([*inputs, *refusals_path], args.save_path, **step_options(args)) as step:
-        for index, pair in progress(step.rows(), total=step.total(), unit="pair"):
-            try:
-                places = need(pair, "web57w_idx", int), need(pair, "highquality_idx", int)
-                for place, rows, path in zip(places, (web, clean), inputs[1:], strict=True):
-                    if place not in rows:
-                        raise BadValue(f"points at row {place}, which {path} does not have")
-            except BadValue as problem:
-                step.reject(*step.bad_row(index, problem, pair))
-                continue
-            prompt = converter_prompt(template, *web[places[0]])
-            step.write({"instruction": prompt, "output": converter_answer(*clean[places[1]]), **pair})
-        for example in refusals:
-            step.counts["refusal examples"] += 1
+    options = step_options(args) | {"split": split, "reads": [file for file in files if file]}
+    with Step(inputs, args.save_path, **options) as step:
+        map_rows(step, example)
+        for refusal in refusals:
             step.counts["in"] += 1
-            step.write(example)
+            step.counts["refusal examples"] += 1
+            step.write(refusal)
 
 
 if __name__ == "__main__":

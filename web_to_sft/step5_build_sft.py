@@ -10,85 +10,87 @@ out  the row with {"instruction": "the clean problem", "output": "the clean solu
 
 import argparse
 import sys
+from collections.abc import Set
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import BadValue, Reject
-from common.program import make_parser, progress, run_main
-from common.rows import read_rows
-from common.step import Step, add_step_arguments, need, step_options
-from web_to_sft.conversions import lost_numbers, parse_conversion
-from web_to_sft.step1_match_pairs import text_of, texts_of
+from common.errors import Reject
+from common.program import make_parser, run_main
+from common.rows import scan_rows
+from common.step import Step, add_step_arguments, map_rows, need, step_options
+from web_to_sft.conversions import PATHS, RELEASED_COLUMNS, REPAIRS, lost_numbers, parse_conversion
+from web_to_sft.inputs import add_column_arguments, split_of, text_of, texts_of
+from web_to_sft.released import add_released_arguments, wanted_repairs
 
 
-def to_sft_row(row: dict, args: argparse.Namespace) -> dict:
+def to_sft_row(row: dict, response_key: str, question_key: str, repairs: Set[str], max_characters: int = 0) -> dict:
     """The fine-tuning row of a converted row, or Reject."""
-    text = need(row, args.output_column)
-    question, answer = parse_conversion(text)
-    if not args.paper_exact:
-        question, answer = question.strip(), answer.strip()
-        if not question or not answer:
-            raise Reject("malformed: empty question or answer")
-    kept = {key: value for key, value in row.items() if key not in ("instruction", "output", args.output_column)}
+    question, answer = parse_conversion(need(row, response_key), repairs)
+    if max_characters and len(question) + len(answer) > max_characters:
+        raise Reject(f"longer than {max_characters} characters")
+    if "other_columns" in repairs:
+        kept = {key: value for key, value in row.items() if key not in ("instruction", "output", response_key)}
+    else:
+        kept = {key: row[key] for key in RELEASED_COLUMNS if key in row}
     result = kept | {"instruction": question, "output": answer}
-    if args.paper_exact:
-        return result
-    if args.max_characters and len(question) + len(answer) > args.max_characters:
-        raise Reject(f"longer than {args.max_characters} characters")
-    lost = lost_numbers(text_of(row, args.question_key) if row.get(args.question_key) else "", question + answer)
-    if lost and args.lost_numbers == "reject":
-        raise Reject(f"lost numbers: {', '.join(lost)}")
+    lost = []
+    if "lost_numbers" in repairs and row.get(question_key):
+        lost = lost_numbers(text_of(row, question_key), question + answer)
     return result | {"lost_numbers": lost} if lost else result
 
 
-def parse_args() -> argparse.Namespace:
-    parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="output of step 4")
-    parser.add_argument("--save_path", required=True, help="rows to fine-tune on")
-    parser.add_argument("--output_column", default="output", help="column of the converter's text")
-    parser.add_argument("--question_key", default="question", help="column of the crawled problem")
-    parser.add_argument("--add_path", help="high-quality rows to put in front, as the solver is trained on both")
-    parser.add_argument("--high_quality_question_key", default="input", help="its column")
-    parser.add_argument("--high_quality_solution_key", default="solve_step", help="its column")
-    parser.add_argument("--max_characters", type=int, default=0, help="set longer rows aside")
-    parser.add_argument("--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers")
-    parser.add_argument("--paper_exact", action="store_true", help="as released: nothing stripped, no guard, no limit")
-    add_step_arguments(parser)
-    return parser.parse_args()
-
-
-def high_quality_rows(path: str, keys: tuple[str, str]) -> list[dict]:
+def clean_rows(path: str, keys: tuple[str, str], split: str | None) -> list[dict]:
     """Clean rows to train on: {"instruction", "output"}, or the columns that steps 1 and 2 read."""
     rows = []
-    for index, row in enumerate(read_rows(path)):
-        question, solution = texts_of(path, index, row, keys if keys[1] in row else ("instruction", "output"))
+    for index, row in enumerate(scan_rows(path, split_of(path, split))):
+        paper = isinstance(row, dict) and keys[1] in row
+        question, solution = texts_of(path, index, row, keys if paper else ("instruction", "output"))
         rows.append({"instruction": question, "output": solution})
     return rows
 
 
+def parse_args() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--data_path", required=True, help="output of step 4; a quoted glob takes several")
+    parser.add_argument("--save_path", required=True, help="rows to fine-tune on")
+    parser.add_argument("--add_path", help="clean rows to put in front, as the solver is trained on both")
+    parser.add_argument("--response_key", default="output", help="column of the converter's text")
+    parser.add_argument("--max_characters", type=int, default=0, help="set longer rows aside; 0: none are too long")
+    parser.add_argument(
+        "--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers of the problem"
+    )
+    add_column_arguments(parser, "web_question_key", "high_quality_question_key", "high_quality_solution_key")
+    add_released_arguments(parser, REPAIRS, PATHS)
+    add_step_arguments(parser)
+    return parser.parse_args()
+
+
 def main() -> None:
     args = parse_args()
+    repairs = wanted_repairs(args, REPAIRS, PATHS)
     keys = args.high_quality_question_key, args.high_quality_solution_key
-    clean = high_quality_rows(args.add_path, keys) if args.add_path else []
+    clean = clean_rows(args.add_path, keys, args.split) if args.add_path else []
+
+    def convert(row: dict) -> dict:
+        try:
+            result = to_sft_row(row, args.response_key, args.web_question_key, repairs, args.max_characters)
+            if "lost_numbers" in result and args.lost_numbers == "reject":
+                raise Reject(f"lost numbers: {', '.join(result['lost_numbers'])}")
+        except Reject as why:
+            step.counts[why.reason.partition(":")[0]] += 1
+            raise
+        step.counts["flagged, lost numbers"] += "lost_numbers" in result
+        return result
+
     inputs = [args.data_path, *([args.add_path] if args.add_path else [])]
-    with Step(inputs, args.save_path, **step_options(args)) as step:
+    options = step_options(args) | {"split": split_of(args.data_path, args.split)}
+    with Step(inputs, args.save_path, **options) as step:
         for row in clean:
             step.counts["in"] += 1
-            step.counts["high-quality rows"] += 1
+            step.counts["clean rows"] += 1
             step.write(row)
-        for index, row in progress(step.rows(), total=step.total(), unit="row"):
-            try:
-                result = to_sft_row(row, args)
-            except BadValue as problem:
-                step.reject(*step.bad_row(index, problem, row))
-            except Reject as why:
-                step.counts[why.reason.partition(":")[0]] += 1
-                step.reject(index, why.reason, row)
-            else:
-                if "lost_numbers" in result:
-                    step.counts["flagged, lost numbers"] += 1
-                step.write(result)
+        map_rows(step, convert)
 
 
 if __name__ == "__main__":
