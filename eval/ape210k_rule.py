@@ -1,7 +1,7 @@
 """The released verdict on Ape210k, exactly: does the response state every part of the gold answer, in order?
 
-    ends, span = answer_span(response)
-    right = states(gold_parts("(4/5)"), span)     # the parts 4 and 5, neither cut out of a longer number
+ends, span = answer_span(response)
+right = states(gold_parts("(4/5)"), span)     # the parts 4 and 5, neither cut out of a longer number
 """
 
 from common.errors import Reject
@@ -20,13 +20,17 @@ def without_echo(output: str, question: str) -> str:
     return output.lstrip(f"Human: {question}\nAssistant: ").replace("⁇", "").strip()
 
 
-def gold_parts(target: str) -> list[str]:
-    """`(4/5)` has the parts 4 and 5, `1；2` has 1 and 2, `106．` is 106."""
+def plain_gold(target: str) -> str:
+    """`106．` is 106."""
     text = target.strip()
     for end in SENTENCE_ENDS:
         text = text.rstrip(end)
-    text = text.strip().lstrip(BEFORE_GOLD)
-    return text.lstrip("(").rstrip(")").replace("/", "；").split("；")
+    return text.strip().lstrip(BEFORE_GOLD)
+
+
+def gold_parts(target: str) -> list[str]:
+    """`(4/5)` has the parts 4 and 5, `1；2` has 1 and 2."""
+    return plain_gold(target).lstrip("(").rstrip(")").replace("/", "；").split("；")
 
 
 def answer_span(output: str) -> tuple[str, str]:

@@ -4,128 +4,110 @@
 
 in   a file, or a folder with *cmath*.jsonl: {"golden": "60", "response": "所以答案是60。", "grade": 1} a line; rows
      without "grade" are taken in the order of the published file, a hundred a grade
-out  beside each file <file>.scored.jsonl: the row, "extracted", "match" by the paper's rule, "last_match" (only the
-     last number counts), "reason"; then {"accuracy": …, "by_grade": {…}, …} on stdout
+out  beside each file <file>.scored.jsonl: the row, "extracted", "match" by the released rule, "last_match" (only the
+     last number counts), "reason"; then {"accuracy": …, "by_grade": {…}, "verdicts_differ": …, …} on stdout
+     with --paper_exact of a folder only eval_cmath_dev_instruction.jsonl, and the released print-out on stdout
 """
 
 import argparse
 import json
-import re
 import sys
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import BadInput, BadValue
-from common.program import make_parser, progress, run_main
+from common.errors import BadInput
+from common.program import make_parser, run_main
+from common.rows import SIDE_FILES
 from common.step import Step, add_step_arguments, need, step_options
+from eval.cmath_rule import judge, judge_last
 
-ROWS_A_GRADE = 100  # of the published test file
-CANDIDATES = 2  # the last numbers of a response that count
-TOLERANCE = 0.01
-THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
-LATEX_FRACTION = re.compile(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}")
-SPOKEN_FRACTION = re.compile(r"(\d+)分之(\d+)")
-RUN = re.compile(r"\d[\d./%]*")
-NUMBER = re.compile(r"(?:\d+(?:\.\d+)?|\d+/\d+)%?")
+GRADES, ROWS_A_GRADE = 6, 100  # of the published test file
+RELEASED_FILE = "eval_cmath_dev_instruction.jsonl"
+RESPONSE_KEYS = ("response", "output", "chatglm2_cot_output")
 
 
-def candidates(response: str) -> list[str]:
-    """The last numbers of a response as written; a spoken fraction (3分之2) counts beside its digits, after them."""
-    text = LATEX_FRACTION.sub(r"\1/\2", THOUSANDS.sub("", response))
-    runs = [run.rstrip("./") for run in RUN.findall(text)]
-    runs += [f"{upper}/{lower}" for lower, upper in SPOKEN_FRACTION.findall(text)]
-    return [run for run in runs if NUMBER.fullmatch(run)][-CANDIDATES:]
-
-
-def value(number: str) -> float | None:
-    """3/4, 12.50 and 12% as numbers; None for a division by zero or what is no number."""
-    upper, _, lower = number.strip().rstrip("%").partition("/")
-    try:
-        result = float(upper) / float(lower or 1)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return result / 100 if number.strip().endswith("%") else result
-
-
-def is_close(candidate: str, golden: str) -> bool:
-    ours, gold = value(candidate), value(golden)
-    return ours is not None and gold is not None and abs(ours - gold) <= TOLERANCE * abs(gold)
-
-
-def judge(golden: str, response: str) -> tuple[bool, list[str], str]:
-    """The paper's verdict: any of the last two numbers may be the answer. With the numbers and the reason."""
-    found = candidates(response)
-    for candidate in found:
-        if is_close(candidate, golden):
-            return True, found, f"{candidate} is {golden}"
-    return False, found, f"{golden} is none of {', '.join(found)}" if found else "no number"
-
-
-def judge_last(golden: str, response: str) -> bool:
-    """Stricter: the last number only, with its sign, spoken fractions as one number."""
-    text = SPOKEN_FRACTION.sub(r"\2/\1", LATEX_FRACTION.sub(r"\1/\2", THOUSANDS.sub("", response)))
-    runs = [run.rstrip("./") for run in re.findall(r"(?<!\d)-?" + RUN.pattern, text)]
-    return bool(runs) and is_close(runs[-1], golden)
-
-
-def response_files(place: str) -> list[Path]:
+def response_files(place: str, paper_exact: bool) -> list[Path]:
     path = Path(place)
     if path.is_file():
         return [path]
-    files = [file for file in sorted(path.glob("*cmath*.jsonl")) if ".scored." not in file.name]
-    files = [file for file in files if not file.name.endswith(".rejected.jsonl")]
+    files = sorted(path.glob(RELEASED_FILE if paper_exact else "*cmath*.jsonl"))
+    files = [file for file in files if not file.name.endswith((".scored.jsonl", *SIDE_FILES))]
     if not files:
-        raise BadInput(f"{place}: expected a jsonl file, or a folder with files named like cmath_dev.jsonl")
+        expected = RELEASED_FILE if paper_exact else "files named like cmath_dev.jsonl"
+        raise BadInput(f"{place}: expected a jsonl file, or a folder with {expected}")
     return files
 
 
-def grade_of(row: dict, index: int) -> str:
-    return str(row["grade"]) if "grade" in row else str(index // ROWS_A_GRADE + 1)
+def response_of(row: dict, key: str | None) -> str:
+    return need(row, key or next((known for known in RESPONSE_KEYS if known in row), RESPONSE_KEYS[0]))
 
 
-def score_file(args: argparse.Namespace, path: Path) -> dict:
-    right, rows, last_right = Counter(), Counter(), 0
-    with Step([path], path.with_name(path.name + ".scored.jsonl"), **step_options(args)) as step:
-        for index, row in progress(step.rows(), total=step.total(), unit="row"):
-            try:
-                golden, response = str(need(row, args.golden_key, (str, int, float))), need(row, args.response_key)
-            except BadValue as problem:
-                step.reject(*step.bad_row(index, problem, row))
-                continue
-            match, extracted, reason = judge(golden, response)
-            grade = grade_of(row, index)
-            right[grade] += match
+def verdicts_of(row: dict, golden_key: str, response_key: str | None) -> dict:
+    """Both verdicts, with what they looked at."""
+    golden, response = need(row, golden_key, (str, int, float)), response_of(row, response_key)
+    match, numbers = judge(golden, response)
+    reason = f"{golden} is {'' if match else 'not '}among {', '.join(numbers) or 'no numbers'}"
+    return {"extracted": numbers, "match": match, "last_match": judge_last(golden, response), "reason": reason}
+
+
+def grade_of(row: dict, index: int, paper_exact: bool) -> str:
+    return str(row["grade"]) if "grade" in row and not paper_exact else str(index // ROWS_A_GRADE + 1)
+
+
+def summary(rows: Counter, right: Counter, last_right: int, differ: int) -> dict:
+    """Shares; null where there is no row."""
+
+    def share(count: int) -> float | None:
+        return count / rows.total() if rows else None
+
+    by_grade = {grade: right[grade] / rows[grade] for grade in sorted(rows)}
+    shares = {"accuracy": right.total(), "accuracy_last_number": last_right, "verdicts_differ": differ}
+    return {name: share(count) for name, count in shares.items()} | {"rows": rows.total(), "by_grade": by_grade}
+
+
+def score_file(path: Path, args: argparse.Namespace) -> tuple[dict, Counter]:
+    """The result of a file, and how many answers of each grade are right."""
+    rows, right, last_right, differ = Counter(), Counter(), 0, 0
+    with Step([path], f"{path}.scored.jsonl", **step_options(args)) as step:
+        for index, row, verdicts in step.values(lambda row: verdicts_of(row, args.golden_key, args.response_key)):
+            grade = grade_of(row, index, args.paper_exact)
             rows[grade] += 1
-            verdict = {"extracted": sorted(set(extracted)), "match": match, "reason": reason}
-            if not args.paper_exact:
-                verdict["last_match"] = judge_last(golden, response)
-                last_right += verdict["last_match"]
-            step.write(row | verdict)
-        total = rows.total() or 1
-        result = {"accuracy": right.total() / total, "rows": rows.total()}
-        if not args.paper_exact:
-            result["accuracy_last_number"] = last_right / total
-        result["by_grade"] = {grade: right[grade] / rows[grade] for grade in sorted(rows)}
-        step.facts["result"] = result
-    return result
+            right[grade] += verdicts["match"]
+            last_right += verdicts["last_match"]
+            differ += verdicts["match"] != verdicts["last_match"]
+            step.write(row | verdicts)
+        step.facts["result"] = result = summary(rows, right, last_right, differ)
+    return result, right
+
+
+def released_print_out(result: dict, right: Counter) -> str:
+    """Hits of all rows, accuracy, and hits (not shares) of each block of a hundred rows."""
+    hits = {grade: right[str(grade)] for grade in range(1, GRADES + 1)}
+    accuracy = "none" if result["accuracy"] is None else f"{result['accuracy']:.1%}"
+    return f"{right.total()}/{result['rows']}\nacc={accuracy}\n{hits}"
 
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--response_dir", required=True, help="file of responses, or folder of such files")
     parser.add_argument("--golden_key", default="golden", help="key of the gold answer")
-    parser.add_argument("--response_key", default="response", help="key of the response")
-    parser.add_argument("--paper_exact", action="store_true", help="leave out the stricter verdict")
+    parser.add_argument("--response_key", help=f"key of the response; without: {', '.join(RESPONSE_KEYS)} as there")
+    parser.add_argument("--paper_exact", action="store_true", help="file, column and print-out of the released code")
     add_step_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    for path in response_files(args.response_dir):
-        print(json.dumps({"file": path.name} | score_file(args, path)))
+    if args.paper_exact and args.response_key is None:
+        args.response_key = "chatglm2_cot_output" if "chatglm" in args.response_dir else "output"
+    for path in response_files(args.response_dir, args.paper_exact):
+        result, right = score_file(path, args)
+        print(json.dumps({"file": path.name} | result))
+        if args.paper_exact:
+            print(released_print_out(result, right))
 
 
 if __name__ == "__main__":

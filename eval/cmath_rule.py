@@ -1,6 +1,6 @@
 """The released verdict on CMATH, exactly: is one of the last two numbers of a response the gold answer?
 
-    match, numbers = judge("60", "所以答案是60。")
+match, numbers = judge("60", "所以答案是60。")       # judge_last is ours, and stricter
 """
 
 import re
@@ -16,6 +16,9 @@ NUMBER = r"\d+[./]?\d*%?"
 SEPARATOR_IN_NUMBER = re.compile(r"(?<=\d)[, ](?=\d)")
 LATEX_FRACTION = re.compile(r"\\frac\{([^}]+)\}\{([^}]+)\}")
 SPOKEN_FRACTION = re.compile(r"(\d+)分之(\d+)")
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+ANY_LATEX_FRACTION = re.compile(r"\\[dt]?frac\{([^{}]+)\}\{([^{}]+)\}")
+SIGNED_NUMBER = re.compile(r"(?<!\d)-?\d+(?:\.\d+)?(?:/\d+(?:\.\d+)?)?%?")
 # Where a number may stand in a line; these places are looked at in this order.
 AT_START = re.compile(rf"^({NUMBER}) ?(?=[{CJK},，。°℃$])")
 INSIDE = re.compile(rf"(?<=[{CJK}$:：，＝≈=>{{]) ?({NUMBER}) ?(?:[{CJK},，。°℃$}}（]|\([^\d\s]|\.$)")
@@ -67,6 +70,19 @@ def judge(golden: str | int | float, response: str) -> tuple[bool, list[str]]:
         try:
             if is_close(value(number), gold):
                 return True, numbers
-        except ValueError:  # 1/2/3, or more digits than Python reads
+        except (ValueError, OverflowError):  # more digits than Python reads, or than a float holds
             continue
     return False, numbers
+
+
+def judge_last(golden: str | int | float, response: str) -> bool:
+    """A stricter verdict, ours: only the last number counts, with its sign, wherever and however it is written."""
+    text = SPOKEN_FRACTION.sub(r"\2/\1", ANY_LATEX_FRACTION.sub(r"\1/\2", THOUSANDS.sub("", response)))
+    last = "".join(SIGNED_NUMBER.findall(text)[-1:])
+    _, fraction, lower = last.partition("/")
+    try:
+        if fraction and not float(lower.rstrip("%")):
+            return False
+        return is_close(value(last), value(golden) if isinstance(golden, str) else golden)
+    except (ValueError, OverflowError):
+        return False

@@ -1,148 +1,115 @@
-"""Accuracy on Ape210k: is the gold answer among what a response gives as its answer?
+"""Accuracy on Ape210k: the answer is searched where a response states it.
 
     python eval/evaluate_ape210k.py --base_output_path outputs --ckpt_name my_model --eval_file eval_test.ape.jsonl
 
 in   <base_output_path>/<ckpt_name>/<eval_file>: {"input": "…", "target": "(106)", "output": "…\\n答：106米。"} a line
-out  beside it <eval_file>.scored.jsonl: the row, "is_correct" by the paper's rule, "is_equal" by value, "reason"; then
-     {"accuracy": …, "accuracy_by_value": …, "rows": …} on stdout
+out  beside it <eval_file>.scored.jsonl: the row, "is_correct" by the released rule, "is_equal" by value, "reason"; then
+     {"accuracy": …, "accuracy_by_value": …, "verdicts_differ": …, "rows": …} on stdout
+     with --paper_exact instead <eval_file>.autoevaluated.csv as well, and `acc: …` on stdout
 """
 
 import argparse
 import json
-import re
 import sys
-from fractions import Fraction
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import BadValue
-from common.program import make_parser, progress, run_main
+from common.program import make_parser, run_main
+from common.rows import write_text
 from common.step import Step, add_step_arguments, need, step_options
+from eval.ape210k_by_value import is_equal
+from eval.ape210k_rule import answer_span, gold_parts, plain_gold, states, without_echo
 
-ANSWER = re.compile(r"答：[^\n]*")
-PART = re.compile(r"（\d+）[^\n]*")
-CONCLUSION = re.compile(r"故(?:答案为|选).*", re.DOTALL)
-NUMBER = re.compile(
-    r"(\d{1,40})?\((\d{1,40})/(\d{1,40})\)|(\d{1,40}(?:\.\d{1,40})?)(?:/(\d{1,40}(?:\.\d{1,40})?))?(%)?"
-)
-ONE_WAY = [  # of writing what is written in several
-    (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
-    (re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r"(\1/\2)"),
-    (re.compile(r"(\d+)分之(\d+)"), r"(\2/\1)"),
-    (re.compile(r"(\d+)又(?:\((\d+/\d+)\)|(\d+/\d+))"), r"\1(\2\3)"),
-    (re.compile(r"\\?％|\\%"), "%"),
-]
-SENTENCE_END = "．。. "
+FALLBACK_KEY = "chatglm2_cot_output"  # where the released ChatGLM2 script leaves its responses
 
 
-def gold_answer(target: str) -> str:
-    """`(106)` and `106．` are 106; `((4/5))` and `(4/5)` are (4/5)."""
-    answer = target.strip().rstrip(SENTENCE_END)
-    inner = answer[1:-1]
-    wrapped = answer.startswith("(") and answer.endswith(")") and _balanced(inner)
-    return inner if wrapped and inner else answer
+def gold_of(row: dict, target_key: str | None) -> str:
+    """The gold answer as text. As released, an "answer" column goes before "target"; named, the key is the key."""
+    if target_key is None and "answer" in row:
+        answer = need(row, "answer", (str, list))
+        return str(answer[0] if isinstance(answer, list) and answer else answer)
+    return str(need(row, target_key or "target", (str, int, float)))
 
 
-def _balanced(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            return False
-    return depth == 0
+def stated(row: dict, prompt_key: str, response_key: str) -> str:
+    """The response, without the prompt if it repeats that."""
+    output = need(row, response_key if response_key in row or FALLBACK_KEY not in row else FALLBACK_KEY)
+    return without_echo(output, need(row, prompt_key)) if "Human" in output else output
 
 
-def answer_spans(output: str) -> tuple[str, list[str]]:
-    """How and where a response states its answer: 答： lines, numbered parts, a conclusion, or the last line."""
-    for kind, pattern in (("答：", ANSWER), ("（1）", PART), ("故答案为/故选", CONCLUSION)):
-        spans = pattern.findall(output)
-        if spans:
-            return kind, spans
-    lines = output.strip().splitlines()
-    return "last line", lines[-1:]
+def judge(target: str, output: str) -> dict:
+    """The released verdict with its reason, and the one by value; they are the same where the gold is no one number."""
+    place, span = answer_span(output)
+    parts = gold_parts(target)
+    correct, equal = states(parts, span), is_equal(target, output)
+    reason = f"{'；'.join(parts)} {'is' if correct else 'is not'} in the {place}"
+    return {"is_correct": int(correct), "is_equal": int(correct if equal is None else equal), "reason": reason}
 
 
-def contains_answer(answer: str, span: str) -> bool:
-    """`answer` stands in `span` and is not cut out of a longer number.
-
-    As released, a dollar sign counts as part of a number, so $20$ is not 20.
-    """
-    left = r"(?<![\d.$])" if answer[:1].isdigit() else ""
-    right = r"(?![\d.$])" if answer[-1:].isdigit() else ""
-    return bool(answer) and re.search(left + re.escape(answer) + right, span) is not None
+def as_released(row: dict, target: str, output: str, is_correct: int) -> dict:
+    """The row as the released code leaves it."""
+    task = {"task": row["question_type"]} if "answer" in row and "question_type" in row else {}
+    return row | {"target": plain_gold(target)} | task | {"output": output, "is_correct": is_correct}
 
 
-def judge(target: str, output: str) -> tuple[bool, str]:
-    """The paper's verdict and the reason for it."""
-    kind, spans = answer_spans(output)
-    answer = gold_answer(target)
-    if any(contains_answer(answer, span) for span in spans):
-        return True, f"{answer} in {kind}"
-    return False, f"{answer} not in {kind}" if spans else "no answer given"
+def as_csv(rows: list[dict]) -> str:
+    """As released: the columns of the first row, UNK where another lacks one, a mark for spreadsheets in front."""
+    import pandas
+
+    columns = {key: [row.get(key, "UNK") for row in rows] for key in (rows[0] if rows else ())}
+    return "\ufeff" + pandas.DataFrame(columns).to_csv()
 
 
-def values(text: str) -> set[Fraction]:
-    """The numbers of a text by value: 0.50 is 0.5, (1/2) and 2分之1 are 1/2, 2(1/2) and 2又1/2 are 5/2, 50% is 1/2."""
-    found = set()
-    for pattern, plain in ONE_WAY:
-        text = pattern.sub(plain, text)
-    for whole, upper, lower, number, divisor, percent in NUMBER.findall(text):
-        if upper:
-            if int(lower):
-                found.add(int(whole or 0) + Fraction(int(upper), int(lower)))
-        elif not divisor or Fraction(divisor):
-            found.add(Fraction(number) / Fraction(divisor or 1) / (100 if percent else 1))
-    return found
-
-
-def judge_by_value(target: str, output: str) -> bool:
-    """The last stated answer has the gold value (the only number of the target), whatever way it is written."""
-    gold = values(gold_answer(target))
-    _, spans = answer_spans(output)
-    if len(gold) != 1:
-        return judge(target, output)[0]
-    return bool(spans) and bool(gold & values(re.sub(r"（\d+）", "", spans[-1]).rpartition("=")[2]))
+def summary(counts: Mapping[str, int], paper_exact: bool) -> dict:
+    rows = counts["done"]
+    shares = {"accuracy": "correct", "accuracy_by_value": "equal by value", "verdicts_differ": "verdicts differ"}
+    result = {name: counts[count] / rows if rows else None for name, count in shares.items()}
+    return {"accuracy": result["accuracy"], "rows": rows} if paper_exact else result | {"rows": rows}
 
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--base_output_path", required=True, help="folder that holds a folder a checkpoint")
-    parser.add_argument("--ckpt_name", default="", help="folder of the checkpoint below it")
+    parser.add_argument("--ckpt_name", default="", help="folder of the checkpoint below it; without: none between")
     parser.add_argument("--eval_file", default="eval_test.ape.jsonl", help="the answers")
-    parser.add_argument("--target_key", default="target", help="key of the gold answer")
-    parser.add_argument("--output_key", default="output", help="key of the response")
-    parser.add_argument("--save_path", help="scored rows (default: <eval_file>.scored.jsonl beside the input)")
-    parser.add_argument("--paper_exact", action="store_true", help="leave out the verdict by value")
+    parser.add_argument("--save_path", help="scored rows; without: <eval_file>.scored.jsonl beside the answers")
+    keys = parser.add_argument_group("columns")
+    keys.add_argument("--target_key", help='key of the gold answer; without: "answer" if there, else "target"')
+    keys.add_argument("--prompt_key", default="input", help="key of the problem, read where a response repeats it")
+    keys.add_argument("--response_key", default="output", help=f"key of the response; if missing, {FALLBACK_KEY}")
+    parser.add_argument("--paper_exact", action="store_true", help="rows, table and print-out of the released code")
     add_step_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    path = Path(args.base_output_path, args.ckpt_name, args.eval_file)
-    save_path = args.save_path or path.with_name(path.name + ".scored.jsonl")
-    with Step([path], save_path, **step_options(args)) as step:
-        for index, row in progress(step.rows(), total=step.total(), unit="row"):
-            try:
-                target, output = need(row, args.target_key), need(row, args.output_key)
-            except BadValue as problem:
-                step.reject(*step.bad_row(index, problem, row))
-                continue
-            correct, reason = judge(target, output)
-            verdict = {"is_correct": int(correct), "reason": reason}
-            step.counts["correct"] += correct
-            if not args.paper_exact:
-                equal = judge_by_value(target, output)
-                step.counts["equal by value"] += equal
-                verdict["is_equal"] = int(equal)
-            step.write(row | verdict)
-        rows = step.counts["done"]
-        result = {"accuracy": step.counts["correct"] / rows if rows else None, "rows": rows}
-        if not args.paper_exact and rows:
-            result["accuracy_by_value"] = step.counts["equal by value"] / rows
-        step.facts["result"] = result
-    print(json.dumps(result))
+    folder = Path(args.base_output_path, args.ckpt_name)
+    answers = folder / args.eval_file
+    table = folder / (args.eval_file.rstrip("".join(".jsonl")) + ".autoevaluated.csv")  # a set of letters, as released
+    rows = []
+    options = step_options(args) | {"writes": [table] if args.paper_exact else []}
+
+    def judge_row(row: dict) -> tuple[str, str, dict]:
+        target, output = gold_of(row, args.target_key), stated(row, args.prompt_key, args.response_key)
+        return target, output, judge(target, output)
+
+    with Step([answers], args.save_path or f"{answers}.scored.jsonl", **options) as step:
+        for _, row, (target, output, verdict) in step.values(judge_row):
+            step.counts["correct"] += verdict["is_correct"]
+            step.counts["equal by value"] += verdict["is_equal"]
+            step.counts["verdicts differ"] += verdict["is_correct"] != verdict["is_equal"]
+            if args.paper_exact:
+                rows.append(as_released(row, target, output, verdict["is_correct"]))
+            step.write(rows[-1] if args.paper_exact else row | verdict)
+        step.facts["result"] = summary(step.counts, args.paper_exact)
+        if args.paper_exact:
+            write_text(table, as_csv(rows))
+    print(json.dumps(step.facts["result"]))
+    if args.paper_exact:
+        print(f"acc: {step.facts['result']['accuracy']}")
 
 
 if __name__ == "__main__":

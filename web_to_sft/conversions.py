@@ -18,7 +18,10 @@ QUESTION_MARK = "[问题]"
 ANSWER_MARK = "\n\n[答案]\n"
 NOT_MATHS = "这不是一道中文数学题。"
 UNREADABLE = "存在语法错误。"
-REFUSED = {NOT_MATHS.rstrip("。"): "not a Chinese maths problem", UNREADABLE: "unreadable"}  # as released, one without 。
+REFUSED = {
+    NOT_MATHS.rstrip("。"): "not a Chinese maths problem",
+    UNREADABLE: "unreadable",
+}  # as released, one without 。
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
