@@ -1,4 +1,4 @@
-"""The rule baseline as functions: mend the formulas of a crawled solution, then cut the solution out of what surrounds it.
+"""The rule baseline as functions: mend the formulas of a crawled solution, then cut the solution out of its comments.
 
     steps = solution_steps(clean_analysis(row["raw_analysis"]))
 
