@@ -12,7 +12,7 @@ TOLERANCE = 0.01
 SMALL = 1e-6  # keeps the divisor of a relative difference from being 0
 
 CJK = r"\u4e00-\u9fa5"
-NUMBER = r"\d+[./]?\d*%?"
+NUMBER = r"\d+(?:[./]\d*)?%?"
 SEPARATOR_IN_NUMBER = re.compile(r"(?<=\d)[, ](?=\d)")
 LATEX_FRACTION = re.compile(r"\\frac\{([^}]+)\}\{([^}]+)\}")
 SPOKEN_FRACTION = re.compile(r"(\d+)分之(\d+)")
