@@ -1,10 +1,8 @@
 """The exact index against the naive pairing, on random, adversarial and recorded rows."""
 
-import json
 import random
 import time
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,15 +16,12 @@ from web_to_sft.fuzzy_pairs import (
     distance,
     is_subsequence,
     match_all,
-    normalise_paper,
-    normalise_unicode,
-    normalise_web_question,
+    match_best,
+    match_first,
     order_bits,
     sketches,
 )
-
-DATA = Path(__file__).parent.parent / "data" / "web_to_sft"
-PAIRS = ((DATA / "pairs_web.jsonl"), (DATA / "pairs_high_quality.jsonl"), (DATA / "pairs_expected.jsonl"))
+from web_to_sft.normalizers import normalise_paper, normalise_unicode, normalise_web_question
 
 # Few characters, so that near questions, contained solutions and ties are common; with everything a normaliser drops.
 letters = st.text("一二三四五六七八0123ab，．\\n+", max_size=14)
@@ -91,18 +86,7 @@ def test_small_blocks_and_several_processes_give_the_same(monkeypatch):
     monkeypatch.setattr(fuzzy_pairs, "BLOCK_CELLS", 21)
     monkeypatch.setattr(fuzzy_pairs, "CHUNK_ROWS", 13)
     assert ours(web, high_quality) == expected
-    assert ours(web, high_quality, workers=2) == expected
-
-
-def test_recorded_pairs_of_the_released_code():
-    web, high_quality, expected = (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line] for path in PAIRS
-    )
-    found = ours(
-        [(row["question"], row["raw_analysis"]) for row in web],
-        [(row["input"][0], row["solve_step"][0]) for row in high_quality],
-    )
-    assert found == [(pair["highquality_idx"], pair["web57w_idx"]) for pair in expected]
+    assert ours(web, high_quality, num_workers=2) == expected
 
 
 @given(any_text, st.booleans())
@@ -177,9 +161,43 @@ def test_unicode_normaliser(text, expected):
     assert normalise_unicode(text) == unicodedata.normalize("NFKC", expected)
 
 
-def test_near_misses_name_the_close_row_with_another_solution():
-    (match,) = match_all(paper_index([("小明有几个苹果", "7")]), [("小明有几个苹", "解：3")])
-    assert (match.highquality, match.distance, match.rejected) == (None, 1, 0)
+@pytest.mark.parametrize(
+    ("clean", "expected"),
+    [
+        ("小明有几个苹果", (None, 1, 0)),
+        ("小明有几个苹甲乙丙丁戊", (None, 5, 0)),
+        ("小明有几个苹甲乙丙丁戊己", (None, None, None)),
+        ("小明甲甲甲甲个苹", (None, None, None)),  # all parities are equal but those of two characters
+    ],
+)
+def test_near_misses_are_within_the_distance_and_have_another_solution(clean, expected):
+    (match,) = match_all(paper_index([(clean, "7")]), [("小明有几个苹", "解：3")])
+    assert (match.highquality, match.score, match.rejected) == expected
+
+
+def test_questions_with_equal_sketches_that_are_far_apart_are_no_near_miss():
+    web, clean = "小明甲甲甲甲", "小明乙乙乙乙"
+    assert sketches([web])[0] == sketches([clean])[0]
+    (match,) = match_all(paper_index([(clean, "7")]), [(web, "解：3")])
+    assert (match.highquality, match.score, match.rejected) == (None, None, None)
+
+
+@pytest.mark.parametrize("check_answers", [False, True])
+def test_strict_never_matches_on_empty_texts(check_answers):
+    questions, solutions = ["", "苹果", "梨子"], ["3", "", "3"]
+    strict = Index(questions, solutions, strict=True, check_answers=check_answers)
+    asked = ["", "苹", "苹果", "梨"]
+    found = [match.highquality for match in match_first(strict, asked, ["解3"] * 4)]
+    # An empty question is nobody's twin; an empty solution proves nothing, but equal questions need no proof.
+    assert found == [None, 2, 2 if check_answers else 1, 2]
+    assert [match.highquality for match in match_best(strict, ["", "苹果"], "ratio", 50)] == [None, 1]
+    lenient = Index(questions, solutions, check_answers=check_answers)
+    assert [match.highquality for match in match_first(lenient, asked, ["解3"] * 4)] == [
+        0,
+        0,
+        0 if check_answers else 0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("scorer", fuzzy_pairs.SCORERS)
@@ -187,7 +205,7 @@ def test_rapidfuzz_takes_the_best_and_the_lowest_of_equals(scorer):
     index = Index(["abcdefgz12", "abcdefgh12", "abcdefgh12"], ["", "", ""])
     web = [("abcdefgh 12", ""), ("zzzz", "")]
     matches = list(match_all(index, web, "unicode", matcher="rapidfuzz", scorer=scorer, score_cutoff=80))
-    assert [(match.highquality, match.distance) for match in matches] == [(1, 100.0), (None, None)]
+    assert [(match.highquality, match.score) for match in matches] == [(1, 100.0), (None, None)]
 
 
 def look_alikes(count, rng):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, DatasetDict
 
 from common.errors import BadInput, BadRow
 from common.llm.standin import standin_server
@@ -50,7 +51,16 @@ def manifest_of(path):
 def match(call, tmp_path, *more, web=WEB, clean=CLEAN):
     out = tmp_path / "pairs.jsonl"
     said = call(
-        step1_match_pairs, "--web_path", web, "--high_quality_path", clean, "--save_path", out, "--workers", 1, *more
+        step1_match_pairs,
+        "--web_path",
+        web,
+        "--high_quality_path",
+        clean,
+        "--save_path",
+        out,
+        "--num_workers",
+        1,
+        *more,
     )
     return list(read_rows(out)), said
 
@@ -58,7 +68,7 @@ def match(call, tmp_path, *more, web=WEB, clean=CLEAN):
 def test_step1_gives_the_recorded_pairs(call, tmp_path):
     pairs, said = match(call, tmp_path, web=DATA / "pairs_web.jsonl", clean=DATA / "pairs_high_quality.jsonl")
     assert pairs == list(read_rows(DATA / "pairs_expected.jsonl"))
-    distances = manifest_of(tmp_path / "pairs.jsonl")["distances"]
+    (distances,) = manifest_of(tmp_path / "pairs.jsonl")["scores"].values()
     assert sum(distances.values()) == len(pairs) and set(distances) <= {"0", "1", "2", "3", "4", "5"}
     assert "distance 0: " in said.out
     misses = list(read_rows(tmp_path / "pairs.jsonl.near_misses.jsonl"))
@@ -81,8 +91,10 @@ def test_step1_columns_and_plain_texts(call, tmp_path):
         "--normalizer",
         "unicode",
     )
-    pairs, _ = match(call, tmp_path, *keys, web=tmp_path / "web.jsonl", clean=tmp_path / "clean.jsonl")
+    pairs, said = match(call, tmp_path, *keys, web=tmp_path / "web.jsonl", clean=tmp_path / "clean.jsonl")
     assert pairs == [{"highquality_idx": 1, "web57w_idx": 0}]
+    assert list(manifest_of(tmp_path / "pairs.jsonl")["scores"]) == ["similarity"]
+    assert said.out.startswith("similarity ") and said.out.endswith(": 1 pair\n")
 
 
 def test_step1_sets_bad_rows_aside_and_indices_still_point_into_the_file(call, tmp_path):
@@ -120,6 +132,61 @@ def test_bad_rows_on_either_side_never_shift_what_pairs_point_at(call, tmp_path)
         build(call, tmp_path, [{"highquality_idx": 0, "web57w_idx": 1}], *more)
 
 
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def large_crawl(tmp_path, monkeypatch):
+    """A step 1 that works in chunks of a hundred rows on two processes."""
+    write_rows(tmp_path / "web.jsonl", list(read_rows(WEB)) * 500)
+    start = "import sys; from web_to_sft import fuzzy_pairs, step1_match_pairs; fuzzy_pairs.CHUNK_ROWS = 100; "
+    arguments = ["--web_path", tmp_path / "web.jsonl", "--high_quality_path", CLEAN, "--num_workers", 2]
+    arguments += ["--save_path", tmp_path / "pairs.jsonl"]
+    return [sys.executable, "-c", start + "step1_match_pairs.main()", *map(str, arguments)]
+
+
+def with_workers(process, number):
+    """The process ids of its workers, as soon as there are so many."""
+    while len(workers := children_of(process.pid)) < number and process.poll() is None:
+        os.sched_yield()
+    assert process.poll() is None
+    return workers
+
+
+def test_step1_killed_leaves_no_worker_and_no_lock(large_crawl, tmp_path):
+    process = subprocess.Popen(large_crawl, cwd=ROOT, stderr=subprocess.DEVNULL)
+    workers = with_workers(process, 3)  # two, and Python's own resource tracker
+    process.kill()
+    process.wait()
+    again = subprocess.run(large_crawl, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    deadline = time.monotonic() + 10
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not any(map(is_running, workers))
+    pairs = list(read_rows(tmp_path / "pairs.jsonl"))
+    assert len(pairs) == 500 * 21 and [pair["web57w_idx"] for pair in pairs[21:42]] == [
+        pair["web57w_idx"] + 60 for pair in pairs[:21]
+    ]
+
+
+def test_step1_names_a_worker_that_was_killed(large_crawl, tmp_path):
+    process = subprocess.Popen(large_crawl, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for worker in with_workers(process, 3)[1:]:
+        os.kill(worker, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "worker process died" in said
+    assert not (tmp_path / "pairs.jsonl").exists()
+
+
 # ---------------------------------------------------------------- step 2
 
 
@@ -154,6 +221,25 @@ def test_step2_adds_refusals(call, tmp_path):
     write_rows(tmp_path / "refusals.jsonl", [refusal | {"refusal": "bored"}])
     with pytest.raises(BadRow, match="'bored', expected not_maths or unreadable"):
         build(call, tmp_path, pairs, "--refusals_path", tmp_path / "refusals.jsonl")
+
+
+def test_step2_paper_exact_writes_the_two_columns_of_the_released_code(call, tmp_path):
+    (example,) = build(call, tmp_path, [{"highquality_idx": 3, "web57w_idx": 5}], "--paper_exact")
+    assert list(example) == ["instruction", "output"]
+
+
+def test_steps_1_2_and_5_read_dataset_folders_with_splits(call, tmp_path):
+    rows = {"web": list(read_rows(WEB)), "clean": list(read_rows(CLEAN))}
+    plain = build(call, tmp_path, match(call, tmp_path)[0])
+    for name, content in rows.items():
+        datasets = {"train": Dataset.from_list(content), "test": Dataset.from_list(content[:2])}
+        DatasetDict(datasets).save_to_disk(tmp_path / name)
+    folders = {"web": tmp_path / "web", "clean": tmp_path / "clean"}
+    pairs, _ = match(call, tmp_path, "--split", "train", **folders)
+    more = ["--web_path", folders["web"], "--high_quality_path", folders["clean"], "--split", "train"]
+    assert build(call, tmp_path, pairs, *more) == plain
+    converted, _ = parse(call, tmp_path, [GOOD], "--add_path", folders["clean"], "--split", "test")
+    assert [row["output"] for row in converted[:2]] == [row["solve_step"][0] for row in rows["clean"][:2]]
 
 
 def test_step2_names_a_pair_that_points_nowhere(call, tmp_path):
@@ -214,12 +300,6 @@ def parse(call, tmp_path, outputs, *more, questions=None):
     return list(read_rows(tmp_path / "sft.jsonl")), list(read_rows(rejected)) if rejected.exists() else []
 
 
-def test_step5_as_released(call, tmp_path):
-    out = tmp_path / "sft.jsonl"
-    call(step5_build_sft, "--data_path", DATA / "converted_input.jsonl", "--save_path", out, "--paper_exact")
-    assert out.read_bytes() == (DATA / "converted_expected.jsonl").read_bytes()
-
-
 GOOD = "[问题]\n有1个和1个？\n\n[答案]\n1+1=2"
 
 
@@ -239,6 +319,32 @@ def test_step5_says_why_a_conversion_is_set_aside(call, tmp_path):
     ]  # fmt: skip
     # The 99 copies run on after the first answer, up to the next answer mark.
     assert [row["output"] for row in kept][0] == "1+1=2" and len(kept) == 2
+
+
+def test_each_point_of_step5_is_restored_by_its_switch(call, tmp_path):
+    outputs = ["[问题]\n有35.5个 \n\n[答案]\n 1", "[问题]\n\n\n[答案]\n1"]
+    questions = ["有35.5个和2个"] * 2
+
+    def parsed(*switches):
+        kept, rejected = parse(call, tmp_path, outputs, *switches, questions=questions)
+        return [row.get("instruction") for row in kept], [row.get("lost_numbers") for row in kept], len(rejected)
+
+    assert parsed() == (["有35.5个"], [["2"]], 1)
+    assert parsed("--as_released", "spaces") == (["\n有35.5个 "], [["2"]], 1)
+    assert parsed("--as_released", "empty_texts") == (["有35.5个", ""], [["2"], ["35.5", "2"]], 0)
+    assert parsed("--as_released", "lost_numbers") == (["有35.5个"], [None], 1)
+    assert parsed("--paper_exact") == (["\n有35.5个 ", "\n"], [None, None], 0)
+    assert parsed("--paper_exact", "crawl") == (["有35.5个", ""], [None, None], 0)
+    write_rows(
+        tmp_path / "in.jsonl", [{"mine": 1, "dasou57w_idx": 7, "question": "1", "output": GOOD, "instruction": "x"}]
+    )
+    for switches, columns in (
+        ((), ["mine", "dasou57w_idx", "question"]),
+        (["--as_released", "other_columns"], ["question", "dasou57w_idx"]),
+    ):
+        call(step5_build_sft, "--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl", *switches)
+        (row,) = read_rows(tmp_path / "out.jsonl")
+        assert list(row) == [*columns, "instruction", "output"]
 
 
 def test_step5_limits_the_length(call, tmp_path):
@@ -261,7 +367,7 @@ def test_lost_numbers_are_whole_numbers():
 
 def test_step5_reads_another_column_and_puts_clean_rows_in_front(call, tmp_path):
     write_rows(tmp_path / "converted.jsonl", [{"question": "1", "chatglm2_cot_output": GOOD}])
-    arguments = ["--output_column", "chatglm2_cot_output", "--add_path", CLEAN]
+    arguments = ["--response_key", "chatglm2_cot_output", "--add_path", CLEAN]
     call(
         step5_build_sft, "--data_path", tmp_path / "converted.jsonl", "--save_path", tmp_path / "sft.jsonl", *arguments
     )
@@ -316,10 +422,18 @@ def test_the_report_tells_what_went_where_of_a_half_finished_run(call, tmp_path)
 # ---------------------------------------------------------------- rule baseline, small world
 
 
-def test_rule_baseline_as_released(call, tmp_path):
-    source = DATA / "rule_cleaning_expected.jsonl"
-    call(rule_baseline, "--data_path", source, "--save_path", tmp_path / "rules.jsonl", "--paper_exact")
-    assert (tmp_path / "rules.jsonl").read_bytes() == source.read_bytes()
+def test_rule_baseline_takes_single_points(call, tmp_path):
+    write_rows(tmp_path / "web.jsonl", [{"raw_analysis": "，=5，【解答】第一问：3+4=7，共7点点评：考查加法，="}])
+
+    def steps(*switches):
+        call(rule_baseline, "--data_path", tmp_path / "web.jsonl", "--save_path", tmp_path / "r.jsonl", *switches)
+        (row,) = read_rows(tmp_path / "r.jsonl")
+        return row["rule_processed_analysis"][:1], row["rule_processed_solvestep"]
+
+    assert steps() == ("=", "第一问：3+4=7，共7点")
+    assert steps("--as_released", "commas") == ("，", "第一问：3+4=7，共7点")
+    assert steps("--as_released", "headings") == ("=", "第一问：3+4=7，共7")
+    assert steps("--as_released", "commas", "headings") == steps("--paper_exact") == ("，", "第一问：3+4=7，共7")
 
 
 def test_small_world_is_reproducible_and_its_truth_is_true(call, tmp_path):
