@@ -25,14 +25,17 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that repeats no secret: argparse prints what it does not know."""
+    """One that repeats no secret: argparse prints what it does not know. Its commands are like it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False} | settings)
 
     def error(self, message: str) -> None:
         super().error(redact(message))
 
 
 def make_parser(docstring: str | None) -> argparse.ArgumentParser:
-    return _Parser(description=docstring, formatter_class=_Help, allow_abbrev=False)
+    return _Parser(description=docstring)
 
 
 def positive(text: str) -> int:

