@@ -4,6 +4,7 @@ CommonError            1   anything below; `program.run_main` prints it and exit
   BadInput             1   a file or row is not what was expected
     BadRow             1   one row of a file; a step told `--on_bad_row skip` sets it aside instead
   OutputInUse          1   another run is writing this output
+  UnwritableRow        1   a row that this output format cannot hold; a step can set it aside for `reason`
   ServerDown          75   no server answered for too long; everything is kept, run again to go on
   ServerRefused        1   the server will not serve this run at all: key, model name, address
   Paused              75   the run ends early because it was told to; the same command goes on
@@ -11,6 +12,8 @@ Reject                     not an end: this row, or this answer, will not do, an
   BadValue                 the row lacks what the step needs; `--on_bad_row` says what happens then
   AnswerRejected           an answer will not do; it is kept beside the reason
 """
+
+from pathlib import Path
 
 
 class CommonError(Exception):
@@ -35,6 +38,12 @@ class BadRow(BadInput):
 
 class OutputInUse(CommonError):
     pass
+
+
+class UnwritableRow(CommonError):
+    def __init__(self, path: Path, index: int, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path}: row {index} cannot be written: {reason}")
 
 
 class ServerDown(CommonError):

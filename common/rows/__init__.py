@@ -11,17 +11,10 @@ Text survives: lines end at \n only, "05" stays "05", lone surrogates are kept a
 they are.
 """
 
-from common.rows.files import (
-    LINE_ENDINGS,
-    SIDE_FILES,
-    TABLE_ENDINGS,
-    cannot_write,
-    input_files,
-    known_formats,
-    replace_synced,
-    write_text,
-)
+from common.rows.atomic import cannot_write, check_target, locked, replace_synced, replacing, write_text
+from common.rows.files import LINE_ENDINGS, SIDE_FILES, TABLE_ENDINGS, files_below, input_files, known_formats
 from common.rows.json_rows import dump_row
+from common.rows.overlap import refuse_overlap
 from common.rows.reading import count_rows, read_rows, scan_rows
 from common.rows.tables import BATCH_ROWS
 from common.rows.writing import RowWriter, write_rows
@@ -33,12 +26,17 @@ __all__ = [
     "TABLE_ENDINGS",
     "RowWriter",
     "cannot_write",
+    "check_target",
     "count_rows",
     "dump_row",
+    "files_below",
     "input_files",
     "known_formats",
+    "locked",
     "read_rows",
+    "refuse_overlap",
     "replace_synced",
+    "replacing",
     "scan_rows",
     "write_rows",
     "write_text",

@@ -1,5 +1,6 @@
 """Rows as JSON text: one object a line, or one array of objects, decoded as they arrive."""
 
+import base64
 import codecs
 import contextlib
 import gzip
@@ -7,8 +8,10 @@ import io
 import json
 import math
 import re
+import sys
+import uuid
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +19,6 @@ from typing import IO, Any
 import pyarrow as pa
 
 from common.errors import BadInput, BadRow
-from common.rows.files import sync
 
 READ_CHARS = 1 << 20
 SHOWN_RAW = 2000  # characters of a bad row that its error keeps
@@ -25,7 +27,7 @@ SHOWN_RAW = 2000  # characters of a bad row that its error keeps
 def scan_text(path: Path, allow_nan: bool) -> Iterator[dict | BadRow]:
     decoder = _RowDecoder(allow_nan)
     with open_text(path) as stream:
-        if path.name.endswith(".json") and _first_byte(stream) == b"[":
+        if path.name.endswith(".json") and _is_array(stream):
             yield from _scan_array(stream, str(path), decoder)
         else:
             yield from _scan_lines(stream, str(path), decoder)
@@ -39,9 +41,15 @@ def open_text(path: Path) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _first_byte(stream: IO[bytes]) -> bytes:
-    head = stream.peek(4096)  # a plain or gzip file: both are buffered
-    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+def _is_array(stream: IO[bytes]) -> bool:
+    head = stream.read(READ_CHARS).removeprefix(codecs.BOM_UTF8).lstrip()
+    while not head and (more := stream.read(READ_CHARS)):
+        head = more.lstrip()
+    stream.seek(0)
+    return head.startswith(b"[")
+
+
+_KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 
 class _RowDecoder(json.JSONDecoder):
@@ -60,7 +68,8 @@ class _RowDecoder(json.JSONDecoder):
         if self.problem:
             raise ValueError(self.problem)
         if not isinstance(value, dict):
-            raise ValueError(f'found a {type(value).__name__} where an object like {{"key": "value"}} was expected')
+            found = _KINDS.get(type(value), "a number")
+            raise ValueError(f'found {found} where an object like {{"key": "value"}} was expected')
         return value
 
     def _unique_keys(self, pairs: list[tuple[str, Any]]) -> dict:
@@ -68,16 +77,16 @@ class _RowDecoder(json.JSONDecoder):
         if len(row) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-            self.problem = f"key {twice!r} stands twice"
+            self.problem = f"key {twice!r} stands twice; expected each key once"
         return row
 
     def _no_constant(self, name: str) -> None:
-        self.problem = f"{name} is not JSON"
+        self.problem = f"{name} is not JSON; expected a number or null"
 
     def _finite(self, text: str) -> float:
         number = float(text)
         if math.isinf(number):
-            self.problem = f"{text} is too large for a number"
+            self.problem = f"{text[:40]} is too large for a number; expected less than 1.8e308"
         return number
 
 
@@ -91,7 +100,7 @@ def _scan_lines(stream: IO[bytes], path: str, decoder: _RowDecoder) -> Iterator[
         try:
             yield decoder.row(decoder.decode(line.decode()))
         except UnicodeDecodeError as error:
-            problem = f"not UTF-8 at byte {error.start} of the line"
+            problem = f"not UTF-8 at byte {error.start} of the line; expected UTF-8 text"
             yield BadRow(path, index, problem, line[:SHOWN_RAW].decode(errors="backslashreplace"), number)
         except (ValueError, RecursionError) as error:
             raw = line[: 4 * SHOWN_RAW].decode(errors="replace")[:SHOWN_RAW]
@@ -103,11 +112,15 @@ def _json_problem(error: Exception, expected: str, start: int = 0) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON ({error.msg.removesuffix(' at')} at character {error.pos - start}); expected {expected}"
     if isinstance(error, RecursionError):
-        return "nested too deeply"
+        return "nested too deeply; expected fewer than a thousand brackets in one another"
+    if "integer string conversion" in str(error):
+        return f"a number of more than {sys.get_int_max_str_digits()} digits; expected a shorter one, or a text"
     return str(error)
 
 
+_NUMBER = re.compile(r"[-+.\w]*")
 _SPACE = re.compile(r"[ \t\r\n]*")
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[{\]}]', re.DOTALL)
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of such bytes; JSON itself never holds these
 
 
@@ -139,23 +152,31 @@ def _scan_array(stream: IO[bytes], path: str, decoder: _RowDecoder) -> Iterator[
     at += 1  # the opening bracket
     while (mark := next_mark()) != "]":
         if index:
+            if not mark:
+                raise fail("the file ends inside the array; is it cut off? expected ]")
             if mark != ",":
-                raise fail("the file ends inside the array; is it cut off?" if not mark else "expected , or ]")
+                raise fail(f"found {mark}, expected , or ]")
             at += 1
             next_mark()
         while True:
+            problem = end = None
             try:
                 value, end = decoder.raw_decode(text, at)
-            except (ValueError, RecursionError) as error:
+            except json.JSONDecodeError as error:
                 if ended or not _may_go_on(error, text):
                     raise fail(_json_problem(error, "an array of objects", at)) from None
-            else:
-                if end < len(text) or ended:
-                    break
+            except (ValueError, RecursionError) as error:  # this element will not do; those after it may
+                problem, end = error, _end_of_element(text, at)
+                if ended and end is None:
+                    raise fail("the file ends inside the array; is it cut off? expected ]") from None
+            if end is not None and (end < len(text) or ended):
+                break
             more()
         try:
+            if problem:
+                raise ValueError(_json_problem(problem, "an object"))
             if not text.isascii() and (wrong := _NOT_UTF8.search(text, at, end)):
-                raise ValueError(f"not UTF-8 at character {wrong.start() - at} of the row")
+                raise ValueError(f"not UTF-8 at character {wrong.start() - at} of the row; expected UTF-8 text")
             yield decoder.row(value)
         except ValueError as error:
             row_line = line + text.count("\n", 0, at)
@@ -164,22 +185,36 @@ def _scan_array(stream: IO[bytes], path: str, decoder: _RowDecoder) -> Iterator[
         index += 1
     at += 1
     if next_mark():
-        raise fail("more text after the end of the array")
+        raise fail("more text after the end of the array; expected the end of the file")
 
 
-def _may_go_on(error: Exception, text: str) -> bool:
+def _may_go_on(error: json.JSONDecodeError, text: str) -> bool:
     """Whether the text may be good JSON that is cut short; only then is more of it read."""
-    if not isinstance(error, json.JSONDecodeError):
-        return False
     return error.msg.startswith("Unterminated string") or error.pos > len(text) - len("-Infinity, \\ud83d\\ude00")
 
 
+def _end_of_element(text: str, at: int) -> int | None:
+    """Where the element that begins at `at` ends, going by quotes and brackets alone; None if the text ends first."""
+    if text[at] not in "[{":
+        return _NUMBER.match(text, at).end()
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text, at):
+        if token[0] == '"':  # a string that is cut
+            return None
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if not depth:
+            return token.end()
+    return None
+
+
 def _plain(value: Any) -> Any:
-    """What parquet and arrow hold and JSON does not: times as ISO text, decimals as their digits."""
+    """What tables hold and JSON does not: times as ISO text, decimals as their digits, bytes as base64."""
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
-    if isinstance(value, Decimal):
+    if isinstance(value, (Decimal, timedelta, uuid.UUID)):
         return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     raise TypeError(f"a {type(value).__name__} has no form in JSON; write .parquet instead")
 
 
@@ -198,18 +233,33 @@ def dump_row(row: Any, allow_nan: bool = False) -> bytes:
         return _ENCODERS[True, allow_nan](row).encode()
 
 
+def _dump_deep_row(row: Any, allow_nan: bool) -> bytes:
+    """For a row that was read where fewer calls had been made: what can be read can be written."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        return dump_row(row, allow_nan)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 class TextFile:
     """JSON lines, or with `array` a JSON array with one row a line; `squeeze` wraps the file in a compressor."""
 
     def __init__(
         self, part: Path, allow_nan: bool, array: bool = False, squeeze: Callable[[IO[bytes]], Any] | None = None
     ) -> None:
-        self._part, self._raw = part, open(part, "wb", buffering=1 << 20)
+        self._raw = open(part, "wb", buffering=1 << 20)
         self._file = squeeze(self._raw) if squeeze else self._raw
         self._allow_nan, self._array, self._first = allow_nan, array, True
 
-    def write(self, row: dict) -> None:
-        line = dump_row(row, self._allow_nan)
+    def encode(self, row: dict) -> bytes:
+        try:
+            return dump_row(row, self._allow_nan)
+        except RecursionError:
+            return _dump_deep_row(row, self._allow_nan)
+
+    def add(self, line: bytes) -> None:
         if self._array:
             self._file.write((b"[\n" if self._first else b",\n") + line)
             self._first = False
@@ -222,8 +272,6 @@ class TextFile:
                 self._file.write(b"[]\n" if self._first else b"\n]\n")
             self._file.close()
             self._raw.close()
-            if complete:
-                sync(self._part)
         except OSError:
             if complete:
                 raise

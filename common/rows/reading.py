@@ -64,7 +64,10 @@ def count_rows(path: str | Path, split: str | None = None) -> int:
                 total += pq.read_metadata(file).num_rows
             elif file.name.endswith(LINE_ENDINGS[:3]):
                 with open_text(file) as stream:
-                    total += sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(READ_CHARS), b""))  # noqa: B023
+                    last = b"\n"
+                    while chunk := stream.read(READ_CHARS):
+                        total, last = total + chunk.count(b"\n"), chunk
+                    total += not last.endswith(b"\n")
             else:
                 total += sum(1 for _ in scan_rows(file, split))
     return total

@@ -1,7 +1,10 @@
-"""Rows as tables: parquet, arrow, and the dataset folders of Hugging Face (save_to_disk)."""
+"""Rows as tables: parquet, arrow, and the dataset folders of Hugging Face (save_to_disk).
+
+A column has one type: beside 0.5 a 1 comes back as 1.0, and a key that a row lacks as None. What one type cannot hold
+unchanged is refused: two types, whole numbers that a float would round, maps.
+"""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,52 +14,93 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import BadInput
-from common.rows.files import known_formats, write_text
+from common.rows.atomic import DATA_FILE, MARK
+from common.rows.files import known_formats
 
 BATCH_ROWS = 1000
 READ_BYTES = 1 << 20
+STREAM_ENDS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")  # of an arrow stream, today and before 2019
 
 
 def scan_table(path: Path) -> Iterator[dict]:
-    if path.name.endswith(".parquet"):
-        # Without the two options pyarrow holds the whole file, or a whole group of rows.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as table:
-            for batch in table.iter_batches(batch_size=BATCH_ROWS):
-                yield from batch.to_pylist()
-        return
+    for batch in _parquet_batches(path) if path.name.endswith(".parquet") else _arrow_batches(path):
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            yield from batch.slice(start, BATCH_ROWS).to_pylist()
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    # Without the two options pyarrow holds the whole file, or a whole group of rows.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as table:
+        _check_names(table.schema_arrow)
+        yield from table.iter_batches(batch_size=BATCH_ROWS)
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(str(path)) as source:
         random_access = source.read(6) == b"ARROW1"
         source.seek(0)
-        reader = pa.ipc.open_file(source) if random_access else pa.ipc.open_stream(source)
-        batches = map(reader.get_batch, range(reader.num_record_batches)) if random_access else reader
-        for batch in batches:
-            for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield from batch.slice(start, BATCH_ROWS).to_pylist()
+        if random_access:
+            reader = pa.ipc.open_file(source)
+            _check_names(reader.schema)
+            yield from map(reader.get_batch, range(reader.num_record_batches))
+            return
+        reader = pa.ipc.open_stream(source)
+        _check_names(reader.schema)
+        end = source.tell()
+        for batch in reader:
+            end = source.tell()
+            yield batch
+        # pyarrow takes a stream that is cut between two batches for a whole one.
+        source.seek(end)
+        if source.read() not in STREAM_ENDS:
+            raise ValueError("the stream has no end mark; is the file cut off?")
+
+
+def _check_names(schema: pa.Schema) -> None:
+    if twice := [name for at, name in enumerate(schema.names) if name in schema.names[:at]]:
+        raise ValueError(f"column {twice[0]!r} is there twice; expected each name once")
 
 
 def scan_dataset_folder(path: Path, split: str | None) -> Iterator[dict]:
     if (path / "dataset_dict.json").exists():
-        splits = _saved(path / "dataset_dict.json", "splits")
+        splits = [_plain_name(path / "dataset_dict.json", name) for name in _saved(path, "dataset_dict.json", "splits")]
         if split is None and len(splits) == 1:
             split = splits[0]
         if split not in splits:
             raise BadInput(f"{path}: name one of its splits with --split: {', '.join(splits)}")
         path = path / split
-    elif split is not None and split != (only := _saved(path / "state.json", "_split")):
+    elif split is not None and split != (only := _saved(path, "state.json", "_split", str | None)):
         raise BadInput(f"{path}: is one split, {only!r}, not {split!r}")
-    for file in _saved(path / "state.json", "_data_files"):
-        yield from scan_table(path / file["filename"])
+    count = 0
+    for file in _saved(path, "state.json", "_data_files"):
+        name = file.get("filename") if isinstance(file, dict) else file
+        for row in scan_table(path / _plain_name(path / "state.json", name)):
+            count += 1
+            yield row
+    # Only we note the count: datasets leaves in dataset_info.json the one from before a filter.
+    expected = _saved(path, "state.json", "_rows", int | None, None)
+    if expected not in (count, None):
+        raise BadInput(f"{path}: {count:,} rows in its files, expected {expected:,}; is one cut off?")
 
 
-def _saved(file: Path, key: str) -> Any:
+def _saved(folder: Path, name: str, key: str, kind: Any = list, default: Any = ...) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))[key]
+        saved = json.loads((folder / name).read_text(encoding="utf-8"))
+        found = saved[key] if default is ... else saved.get(key, default)
+        if not isinstance(found, kind):
+            raise TypeError
+        return found
     except FileNotFoundError:
-        raise BadInput(
-            f"{file.parent}: a folder, but not a saved dataset (no {file.name}). {known_formats()}"
-        ) from None
-    except (ValueError, LookupError, TypeError):
-        raise BadInput(f"{file}: does not describe a saved dataset (no {key!r})") from None
+        raise BadInput(f"{folder}: a folder, but not a saved dataset (no {name}). {known_formats()}") from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise BadInput(f"{folder / name}: does not describe a saved dataset (no {key!r} as expected)") from None
+
+
+def _plain_name(file: Path, name: Any) -> str:
+    """A dataset consists of files inside its folder."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise BadInput(f"{file}: names {name!r} where the plain name of a file in this folder was expected")
+    return name
 
 
 class TableFile:
@@ -66,12 +110,23 @@ class TableFile:
     def __init__(self, part: Path, allow_nan: bool, kind: str) -> None:
         self._part, self._kind = part, kind
         self._rows: list[dict] = []
+        self._count = 0
         self._spool = tempfile.TemporaryFile(dir=part.parent)
         self._sizes: list[int] = []
         self._schema = pa.schema([])
 
-    def write(self, row: dict) -> None:
+    def encode(self, row: dict) -> dict:
+        for key, value in row.items():
+            try:
+                _check_text(key)
+                _check_text(value)
+            except UnicodeEncodeError:
+                raise ValueError(f"{key!r} holds half a surrogate pair, which UTF-8 lacks; .jsonl holds it") from None
+        return row
+
+    def add(self, row: dict) -> None:
         self._rows.append(row)
+        self._count += 1
         if len(self._rows) == BATCH_ROWS:
             self._spool_batch()
 
@@ -101,29 +156,40 @@ class TableFile:
             if self._rows:
                 self._spool_batch()
             self._spool.seek(0)
-            if self._kind == "folder":
-                self._part.mkdir()
-            with open(self._part / "data-00000-of-00001.arrow" if self._kind == "folder" else self._part, "wb") as file:
+            with open(self._part / DATA_FILE if self._kind == "folder" else self._part, "wb") as file:
                 writer = (pq.ParquetWriter if self._kind == "parquet" else pa.ipc.new_stream)(file, self._schema)
                 with writer:
                     for size in self._sizes:
                         table = pa.ipc.open_stream(self._spool.read(size)).read_all()
                         parts = [self._schema.empty_table(), table]
                         writer.write_table(pa.concat_tables(parts, promote_options="permissive").combine_chunks())
-                file.flush()
-                os.fsync(file.fileno())
             if self._kind == "folder":
                 self._write_dataset_state()
 
     def _write_dataset_state(self) -> None:
-        state = {
-            "_data_files": [{"filename": "data-00000-of-00001.arrow"}],
+        state = MARK | {
+            "_data_files": [{"filename": DATA_FILE}],
             "_fingerprint": "0" * 16,
             "_format_columns": None,
             "_format_kwargs": {},
             "_format_type": None,
             "_output_all_columns": False,
+            "_rows": self._count,
             "_split": "train",
         }
-        write_text(self._part / "state.json", json.dumps(state, indent=2))
-        write_text(self._part / "dataset_info.json", json.dumps({"citation": "", "description": "", "license": ""}))
+        info = {"citation": "", "description": "", "license": ""}
+        for name, content in (("state.json", state), ("dataset_info.json", info)):
+            (self._part / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _check_text(key)
+            _check_text(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_text(inner)

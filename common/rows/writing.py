@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from common.errors import CommonError
-from common.rows.files import cannot_write, check_target, drop_lock, ending, remove, replace_synced, restore, take_lock
+from common.errors import BadInput, CommonError, UnwritableRow
+from common.rows.atomic import Replacement, saying
+from common.rows.files import ending, known_formats
 from common.rows.json_rows import TextFile, gzipped, zstd
 from common.rows.tables import TableFile
 
@@ -28,37 +29,38 @@ class RowWriter:
     """
 
     def __init__(self, path: str | Path, allow_nan: bool = False) -> None:
-        self.path = Path(os.path.realpath(path))  # through a symlink: the link stays, its target is replaced
-        check_target(self.path)
-        self.part = self.path.with_name(self.path.name + ".part")
-        self.count = 0
-        self._allow_nan = allow_nan
+        real = Path(os.path.realpath(path))
+        self._format = _FORMATS.get(ending(real))
+        if self._format is None:
+            raise BadInput(f"{path}: cannot write this format. {known_formats()}")
+        self._replacement = Replacement(real, folder=ending(real) == "")
+        self.path, self.count, self._allow_nan = real, 0, allow_nan
 
     def __enter__(self) -> "RowWriter":
+        self._replacement.begin()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = take_lock(self.path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        try:
-            restore(self.path)
-            remove(self.part)
-            self._file = _FORMATS[ending(self.path)](self.part, self._allow_nan)
-        except BaseException as error:
-            drop_lock(self._lock, self.path)
-            if isinstance(error, OSError):
-                raise cannot_write(self.path, error) from error
+            with saying(self.path):
+                self._file = self._format(self._replacement.part, self._allow_nan)
+        except BaseException:
+            self._replacement.drop()
             raise
         return self
 
-    def write(self, row: dict) -> None:
+    def write(self, *rows: dict) -> None:
+        """Write all of these rows, or none of them: UnwritableRow names one that this format cannot hold."""
+        encoded = []
+        for row in rows:
+            try:
+                encoded.append(self._file.encode(row))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise UnwritableRow(self.path, self.count + len(encoded), str(error)) from error
         try:
-            self._file.write(row)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        except (ValueError, TypeError, RecursionError, pa.ArrowException) as error:
+            with saying(self.path):
+                for line in encoded:
+                    self._file.add(line)
+                    self.count += 1
+        except (ValueError, TypeError, pa.ArrowException) as error:
             raise CommonError(f"{self.path}: row {self.count} cannot be written: {error}") from error
-        self.count += 1
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self.close(keep=kind is None)
@@ -66,19 +68,17 @@ class RowWriter:
     def close(self, keep: bool) -> None:
         """Put the file in its place, or leave no trace of it."""
         try:
-            self._file.close(complete=keep)
-            if keep:
-                replace_synced(self.part, self.path)
-            else:
-                remove(self.part)
-        except OSError as failed:
-            remove(self.part)
-            raise cannot_write(self.path, failed) from failed
-        except (ValueError, TypeError, pa.ArrowException) as failed:
-            remove(self.part)
-            raise CommonError(f"{self.path}: cannot be written: {failed}") from failed
-        finally:
-            drop_lock(self._lock, self.path)
+            with saying(self.path):
+                self._file.close(complete=keep)
+        except BaseException as failed:
+            self._replacement.drop()
+            if isinstance(failed, ValueError | TypeError | pa.ArrowException):
+                raise CommonError(f"{self.path}: cannot be written: {failed}") from failed
+            raise
+        if keep:
+            self._replacement.keep()
+        else:
+            self._replacement.drop()
 
 
 _FORMATS: dict[str, Callable[[Path, bool], Any]] = {

@@ -46,9 +46,9 @@ def left_over(folder: Path) -> set[str]:
 
 BAD_ROWS = {
     "a list": (b"[1, 2]", "found a list where an object"),
-    "a string": (b'"prompt"', "found a str where an object"),
-    "a number": (b"7", "found a int where an object"),
-    "null": (b"null", "found a NoneType where an object"),
+    "a string": (b'"prompt"', "found a text where an object"),
+    "a number": (b"7", "found a number where an object"),
+    "null": (b"null", "found null where an object"),
     "half a row": (b'{"prompt": "ha', "not JSON"),
     "two rows in a line": (b'{"prompt": "a"}{"prompt": "b"}', "not JSON"),
     "single quotes": (b"{'prompt': 'a'}", "not JSON"),
@@ -94,7 +94,7 @@ def test_a_bad_row_is_named_or_set_aside(run, tmp_path, name):
 
 BAD_ELEMENTS = {
     "a list": (b"[1, 2]", "found a list where an object"),
-    "a number": (b"7", "found a int where an object"),
+    "a number": (b"7", "found a number where an object"),
     "NaN": (b'{"prompt": "a", "score": NaN}', "NaN is not JSON"),
     "a number beyond a float": (b'{"prompt": "a", "score": -1e999}', "-1e999 is too large for a number"),
     "a key twice, deep inside": (b'{"prompt": "a", "more": [{"k": 1, "k": 2}]}', "key 'k' stands twice"),
@@ -371,7 +371,8 @@ def test_two_writers_the_second_stops(run, data, tmp_path):
 
 
 def test_what_a_killed_run_left_is_no_hindrance(run, data, tmp_path):
-    for name in ("out.jsonl.lock", "out.jsonl.part", "out.jsonl.rejected.jsonl.part"):
+    (tmp_path / "out.jsonl.lock").touch()
+    for name in ("out.jsonl.part", "out.jsonl.rejected.jsonl.part"):
         (tmp_path / name).write_text("left over")
     assert run(data) == ["good"] * 3
     assert left_over(tmp_path) == {"out.jsonl", "out.jsonl.manifest.json"}

@@ -86,9 +86,9 @@ def test_stopped_by_sigterm_it_says_so_and_leaves_the_old_output(data, tmp_path)
 
 @pytest.mark.parametrize("errors", [["out.jsonl.rejected.jsonl"], ["out.jsonl"]])
 def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_path, monkeypatch, errors):
-    from common.rows import writing
+    from common.rows import atomic
 
-    replace = writing.replace_synced
+    replace = atomic.replace_synced
 
     def fail(part, path):
         if path.name in errors:
@@ -96,7 +96,7 @@ def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_pat
         replace(part, path)
 
     write_rows(tmp_path / "out.jsonl", [{"old": 1}])
-    monkeypatch.setattr(writing, "replace_synced", fail)
+    monkeypatch.setattr(atomic, "replace_synced", fail)
     with pytest.raises(CommonError, match=f"{errors[0]}: cannot be written.*free some space"):
         with Step([data], tmp_path / "out.jsonl") as step:
             double(step)
