@@ -35,7 +35,7 @@ def runs_behind(paths: Sequence[str | Path]) -> list[Run]:
         found[path] = Run(path, made)
 
     for path in paths:
-        visit(str(path))
+        visit(manifest.full_name(path))
     return list(found.values())
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from common import manifest
 from common.errors import CommonError
 from common.rows import RowWriter, read_rows, write_rows
 from eval import generate
@@ -345,7 +346,7 @@ def test_the_answer_store_is_neither_input_nor_output(run, data, tmp_path):
 
 def test_an_output_in_the_folder_of_a_glob_is_not_its_own_input(run, data, tmp_path):
     run(tmp_path / "*.jsonl")
-    facts = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())
+    facts = manifest.read(tmp_path / "out.jsonl")
     assert list(facts["inputs"]) == [str(data)]
     with pytest.raises(CommonError, match="out.jsonl: is both input and output"):
         run(tmp_path / "*.jsonl")
