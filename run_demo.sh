@@ -49,9 +49,10 @@ run python web_to_sft/step2_build_converter_data.py --pairs_path "$TO/pairs.json
     --high_quality_path $SAMPLE/clean.jsonl --save_path "$TO/converter.jsonl"
 run python common/training/small_model.py --data_path "$TO/converter.jsonl" --hidden 64 --layers 2 \
     --save_path "$TO/random_model"
-run python common/training/finetune.py --data_path "$TO/converter.jsonl" --model_name_or_path "$TO/random_model" \
-    --output_dir "$TO/converter_model" --deepspeed none --per_device_train_batch_size 7 --num_train_epochs 10 \
-    --learning_rate 3e-3 --no_gradient_checkpointing
+run python common/training/finetune.py --config web_to_sft/train_converter.yaml --data_path "$TO/converter.jsonl" \
+    --model_name_or_path "$TO/random_model" --output_dir "$TO/converter_model" --deepspeed none \
+    --per_device_train_batch_size 7 --total_batch_size 7 --num_train_epochs 10 --learning_rate 3e-3 \
+    --no_gradient_checkpointing
 run python web_to_sft/step4_convert_web.py --data_path $SAMPLE/web.jsonl --save_path "$TO/converted.jsonl"
 run python web_to_sft/step5_build_sft.py --data_path "$TO/converted.jsonl" --add_path $SAMPLE/clean.jsonl \
     --save_path "$TO/solver.jsonl"

@@ -30,8 +30,9 @@ for seed in $SEEDS; do
     run python -m common.training.small_model --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
         --hidden "$HIDDEN" --layers "$LAYERS" --seed "$seed" --save_path "$dir/start"
     run python -m common.training.finetune --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
-        --output_dir "$dir/converter" --deepspeed none --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
-        --learning_rate 2e-3 --adam_beta2 0.98 --warmup_ratio 0.05 --no_gradient_checkpointing --seed "$seed"
+        --output_dir "$dir/converter" --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
+        --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
+        --no_gradient_checkpointing --seed "$seed"
     run python -m web_to_sft.score_small --test_path "$dir/test.jsonl" --model_path "$dir/converter" \
         --prompt_template "$dir/prompt.txt" --save_path "$dir/scores.json"
     SCORES+=("$dir/scores.json")

@@ -6,4 +6,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export OUTPUT_DIR=${OUTPUT_DIR:-results/web_to_sft/solver_model}
+export CONFIG=${CONFIG:-web_to_sft/train_solver.yaml}
 exec bash web_to_sft/step3_train_converter.sh "${1:-data/solver.jsonl}" "${@:2}"

@@ -1,19 +1,27 @@
 """Rows as token ids and labels, so that the loss is on the response and on nothing else.
 
-    example = encode(tokenizer, conversation({"instruction": "1+1?", "output": "2"}, "instruction", "output"))
+    messages = conversation({"instruction": "1+1?", "output": "2"}, "instruction", "output")
+    example = encode(tokenizer, messages)
     example["labels"]       # -100 for every token of the prompt, the ids for the response and what ends it
 
 A chat model is shown exactly what its template shows it when it answers: the prompt is tokenized by itself, as a server
 does, and the response after it. A model without a template gets the Alpaca format.
 """
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from common.conversations import as_messages, templated, with_system
-from common.errors import BadInput, BadValue
+from common.errors import BadInput, BadRow, BadValue
+from common.program import progress
+from common.rows import scan_rows, write_rows
+from common.step import need
 
 NO_LOSS = -100  # torch's ignore_index
 ALPACA_PROMPT = "### Instruction:\n{prompt}\n\n### Response:\n"
+
+Example = dict[str, list[int]]
 
 
 def conversation(row: dict, prompt_key: str, response_key: str, system: str | None = None) -> list[dict]:
@@ -59,29 +67,92 @@ def _alpaca_segments(tokenizer: Any, messages: list[dict]) -> list[tuple[str, bo
     return pieces
 
 
-def encode(tokenizer: Any, messages: list[dict], chat: bool = True, loss_on: str = "response") -> dict[str, list[int]]:
+def encode(tokenizer: Any, messages: list[dict], chat: bool = True, loss_on: str = "response") -> Example:
+    pieces = segments(tokenizer, messages, chat)
+    if loss_on == "all":
+        # One text, as the released code of Qwen has it: without the line break that templates put after the last mark.
+        text = "".join(text for text, _ in pieces)
+        return _learned_whole(tokenizer(text.removesuffix("\n"), add_special_tokens=False)["input_ids"])
     ids, labels = [], []
-    for text, is_response in segments(tokenizer, messages, chat):
+    for text, is_response in pieces:
         piece = tokenizer(text, add_special_tokens=False)["input_ids"]
         ids += piece
-        labels += piece if is_response or loss_on == "all" else [NO_LOSS] * len(piece)
+        labels += piece if is_response else [NO_LOSS] * len(piece)
     return {"input_ids": ids, "labels": labels}
 
 
-def fit(example: dict[str, list[int]], args: Any) -> dict[str, list[int]] | None:
-    """The example within the lengths asked for, or None where it is too long and `--too_long drop`.
+def encode_text(tokenizer: Any, text: str) -> Example:
+    """A text that is ready, with the tokenizer's own special tokens and nothing else; all of it is learned."""
+    return _learned_whole(tokenizer(text)["input_ids"])
 
-    With a source and a target length (ChatGLM2's code) prompt and response are cut apart from each other; with the Qwen
-    code's single length the end of the whole is cut.
-    """
+
+def _learned_whole(ids: list[int]) -> Example:
+    return {"input_ids": ids, "labels": list(ids)}
+
+
+def cut(example: Example, max_length: int | None) -> Example:
+    """The beginning of a longer example."""
+    return {name: values[:max_length] for name, values in example.items()}
+
+
+def cut_apart(example: Example, max_source_length: int, max_target_length: int, end: int) -> Example:
+    """Prompt and response cut each by itself, as in ChatGLM2's code; a response that is cut ends with `end` as well."""
     ids, labels = example["input_ids"], example["labels"]
-    if args.max_source_length and args.max_target_length:
-        start = next((at for at, label in enumerate(labels) if label != NO_LOSS), len(ids))
-        prompt, response = slice(0, min(start, args.max_source_length)), slice(start, start + args.max_target_length)
-        cut = {name: values[prompt] + values[response] for name, values in example.items()}
-    else:
-        cut = {name: values[: args.max_length] for name, values in example.items()}
-    if len(cut["input_ids"]) == len(ids):
-        return example
-    nothing_left = all(label == NO_LOSS for label in cut["labels"])
-    return None if args.too_long == "drop" or nothing_left else cut
+    start = next((at for at, label in enumerate(labels) if label != NO_LOSS), len(ids))
+    prompt = slice(0, min(start, max_source_length))
+    response, ending = slice(start, None), []
+    if len(ids) - start > max_target_length + 1:  # the end itself is not counted
+        response, ending = slice(start, start + max_target_length), [end]
+    return {name: [*values[prompt], *values[response], *ending] for name, values in example.items()}
+
+
+def nothing_to_learn(example: Example) -> bool:
+    return all(label == NO_LOSS for label in example["labels"])
+
+
+def read_examples(
+    path: str, tokenizer: Any, options: Any, max_length: int | None, text_field: str
+) -> tuple[list[Example], Counter, list[dict]]:
+    """(examples, counts, the rows left out and why); `options` are those of common/training/arguments.py."""
+    chat = options.format == "chat" or options.format == "auto" and bool(tokenizer.chat_template)
+    examples: list[Example] = []
+    left_out: list[dict] = []
+    counts = Counter({"rows": 0, "dropped, too long": 0, "cut": 0, "bad rows": 0})
+    for index, row in enumerate(progress(scan_rows(path, options.split), desc="tokenize")):
+        counts["rows"] += 1
+        try:
+            if isinstance(row, BadRow):
+                raise row
+            if options.format == "text":
+                whole = encode_text(tokenizer, need(row, text_field))
+            else:
+                messages = conversation(row, options.prompt_key, options.response_key, options.system_prompt)
+                whole = encode(tokenizer, messages, chat, options.loss_on)
+        except (BadRow, BadValue) as why:
+            problem = why.problem if isinstance(why, BadRow) else why.reason
+            if options.on_bad_row == "stop":
+                raise BadRow(path, index, f"{problem} (--on_bad_row skip leaves it out)") from None
+            counts["bad rows"] += 1
+            left_out.append({"index": index, "reason": f"bad row: {problem}"})
+            continue
+        if options.max_source_length:
+            fitting = cut_apart(whole, options.max_source_length, options.max_target_length, tokenizer.eos_token_id)
+        else:
+            fitting = cut(whole, max_length)
+        is_cut = fitting["input_ids"] != whole["input_ids"]
+        if is_cut and (options.too_long == "drop" or nothing_to_learn(fitting)):
+            counts["dropped, too long"] += 1
+            left_out.append({"index": index, "reason": f"too long: {len(whole['input_ids'])} tokens"})
+            continue
+        counts["cut"] += is_cut
+        examples.append(fitting)
+    if not examples:
+        raise BadInput(f"{path}: no row is left to train on: {dict(counts)}")
+    return examples, counts, left_out
+
+
+def write_left_out(folder: Path, left_out: list[dict]) -> None:
+    path = folder.with_name(folder.name + ".rejected.jsonl")
+    path.unlink(missing_ok=True)  # of an earlier run
+    if left_out:
+        write_rows(path, left_out)

@@ -14,9 +14,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
-from common.program import run_main
+from common.program import make_parser, positive, run_main
 from common.rows import read_rows
 from common.training import hush_bars
+from common.training.restart import begin, refuse_foreign
 
 END, START, PAD, UNKNOWN = "<|im_end|>", "<|im_start|>", "<|pad|>", "<|unknown|>"
 CHATML = (
@@ -76,22 +77,27 @@ def small_model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, nargs="+", help="files whose characters are the vocabulary")
     parser.add_argument("--save_path", required=True, help="folder to write")
-    parser.add_argument("--hidden", type=int, default=256, help="width, a multiple of 32 (default: 256)")
-    parser.add_argument("--layers", type=int, default=4, help="default: 4")
-    parser.add_argument("--max_length", type=int, default=1024, help="tokens, here characters (default: 1024)")
-    parser.add_argument("--seed", type=int, default=1, help="of the random weights (default: 1)")
-    return parser.parse_args()
+    parser.add_argument("--hidden", type=positive, default=256, help="width, a multiple of 32")
+    parser.add_argument("--layers", type=positive, default=4, help="layers of the transformer")
+    parser.add_argument("--max_length", type=positive, default=1024, help="tokens, here characters")
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights")
+    args = parser.parse_args()
+    if args.hidden % HEAD:
+        parser.error(f"--hidden {args.hidden}: expected a multiple of {HEAD}")
+    return args
 
 
 def main() -> None:
     args = parse_args()
     hush_bars()
-    rows = (row for path in args.data_path for row in read_rows(path))
-    tokenizer = character_tokenizer((character for text in texts_of(list(rows)) for character in text), args.max_length)
+    refuse_foreign(Path(args.save_path))
+    rows = [row for path in args.data_path for row in read_rows(path)]
+    tokenizer = character_tokenizer((character for text in texts_of(rows) for character in text), args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)
+    begin(Path(args.save_path), vars(args))
     model.save_pretrained(args.save_path)
     tokenizer.save_pretrained(args.save_path)
     print(f"{args.save_path}: {model.num_parameters():,} parameters, {len(tokenizer):,} characters")

@@ -1,20 +1,32 @@
 """Training on a tiny model made on the spot: loss falls, a killed run goes on to the same weights, LoRA merges."""
 
+import importlib.util
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from common.errors import BadRow, CommonError
-from common.rows import write_rows
-from common.training import finetune, merge
-from common.training.small_model import character_tokenizer, small_model
+from common.errors import BadInput, BadRow, CommonError
+from common.rows import read_rows, write_rows
+from common.training import finetune, merge, small_model
+from common.training.arguments import parse_args
+from common.training.examples import read_examples
+from common.training.plan import estimate_memory, refuse_what_cannot_fit
+from common.training.restart import last_checkpoint
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = [{"instruction": f"{a}+{b}=?", "output": str(a + b)} for a in range(10) for b in range(4)]
+CONFIGS = sorted(path.relative_to(ROOT) for path in ROOT.glob("*/train*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -22,27 +34,39 @@ def place(tmp_path_factory):
     """A folder with rows and a model that has learned nothing."""
     folder = tmp_path_factory.mktemp("finetune")
     write_rows(folder / "rows.jsonl", ROWS)
-    tokenizer = character_tokenizer("0123456789+=?", max_length=64)
-    small_model(tokenizer, hidden=32, layers=1, seed=0).save_pretrained(folder / "start")
+    tokenizer = small_model.character_tokenizer("0123456789+=?", max_length=64)
+    small_model.small_model(tokenizer, hidden=32, layers=1, seed=0).save_pretrained(folder / "start")
     tokenizer.save_pretrained(folder / "start")
     return folder
 
 
-def train(monkeypatch, capsys, place, name, *more):
-    arguments = [
-        "--data_path",
-        place / "rows.jsonl",
-        "--model_name_or_path",
-        place / "start",
-        "--output_dir",
-        place / name,
-    ]
-    arguments += ["--deepspeed", "none", "--per_device_train_batch_size", 4, "--learning_rate", 3e-3, "--max_steps", 12]
+def command_line(place, name, *more):
+    arguments = ["--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
+    arguments += ["--output_dir", place / name, "--per_device_train_batch_size", 4, "--learning_rate", 3e-3]
     arguments += ["--logging_steps", 1, "--no_gradient_checkpointing", "--save_steps", 6]
-    monkeypatch.setattr(sys, "argv", ["finetune.py", *map(str, arguments), *map(str, more)])
+    arguments += [] if "--num_train_epochs" in more else ["--max_steps", 12]
+    return [*map(str, arguments), *map(str, more)]
+
+
+def train(monkeypatch, capsys, place, name, *more):
+    """The first and the last line that it prints as JSON."""
+    monkeypatch.setattr(sys, "argv", ["finetune.py", *command_line(place, name, *more)])
     finetune.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"')]
     return json.loads(lines[0]), json.loads(lines[-1])
+
+
+def manifest_of(place, name):
+    return json.loads((place / f"{name}.manifest.json").read_text(encoding="utf-8"))
+
+
+def begun_from(place, name, other, *checkpoints):
+    """What a run leaves behind that is killed after these checkpoints."""
+    (place / name).mkdir()
+    shutil.copy(place / other / "settings.json", place / name)
+    for checkpoint in checkpoints:
+        shutil.copytree(place / other / f"checkpoint-{checkpoint}", place / name / f"checkpoint-{checkpoint}")
+    return place / name
 
 
 def weights(folder):
@@ -56,43 +80,182 @@ def logits(folder):
         return model(**tokenizer("1+2=?", return_tensors="pt")).logits
 
 
-def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeypatch, capsys, place):
-    plan, _ = train(monkeypatch, capsys, place, "whole")
-    curve = dict(json.loads((place / "whole.manifest.json").read_text(encoding="utf-8"))["loss"])
+@pytest.fixture(scope="module")
+def whole(place):
+    """A training that nobody disturbed; all tests share it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["finetune.py", *command_line(place, "whole")])
+        finetune.main()
+    return place / "whole"
+
+
+# ---------------------------------------------------------------- restarts
+
+
+def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeypatch, capsys, place, whole):
+    facts = manifest_of(place, "whole")
+    curve = dict(facts["loss"])
     assert curve[12] < curve[1] - 0.3
-    assert (place / "whole" / "loss.png").stat().st_size > 1000
-    assert plan["plan"]["steps"] == 12 and plan["counts"]["rows"] == len(ROWS) and plan["goes_on_from"] is None
-    # What a run leaves behind that is killed while it writes its second checkpoint.
-    (place / "killed").mkdir()
-    shutil.copy(place / "whole" / "settings.json", place / "killed")
-    shutil.copytree(place / "whole" / "checkpoint-6", place / "killed" / "checkpoint-6")
-    shutil.copytree(place / "whole" / "checkpoint-12", place / "killed" / "checkpoint-12")
-    (place / "killed" / "checkpoint-12" / "trainer_state.json").unlink()
+    assert (whole / "loss.png").stat().st_size > 1000
+    assert facts["plan"]["steps"] == 12 and facts["counts"]["rows"] == len(ROWS)
+    killed = begun_from(place, "killed", "whole", 6, 12)
+    (killed / "checkpoint-12" / "trainer_state.json").unlink()  # it is written last
     plan, _ = train(monkeypatch, capsys, place, "killed")
     assert plan["goes_on_from"].endswith("checkpoint-6")
-    again = dict(json.loads((place / "killed.manifest.json").read_text(encoding="utf-8"))["loss"])
-    assert again == pytest.approx(curve, abs=1e-5)
-    whole, killed = weights(place / "whole"), weights(place / "killed")
-    assert all(torch.allclose(whole[name], killed[name], atol=1e-6) for name in whole)
+    assert dict(manifest_of(place, "killed")["loss"]) == pytest.approx(curve, abs=1e-5)
+    before, again = weights(whole), weights(killed)
+    assert all(torch.allclose(before[name], again[name], atol=1e-6) for name in before)
 
 
-def test_a_folder_begun_with_other_data_or_settings_is_refused(monkeypatch, capsys, place):
-    train(monkeypatch, capsys, place, "begun", "--max_steps", 6)
+def test_a_killed_process_goes_on_to_the_same_loss(monkeypatch, capsys, place, whole):
+    command = [sys.executable, ROOT / "common/training/finetune.py", *command_line(place, "shot", "--save_steps", 2)]
+    process = subprocess.Popen([*map(str, command)], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (place / "shot" / "checkpoint-4").exists() and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    plan, _ = train(monkeypatch, capsys, place, "shot", "--save_steps", 2)
+    assert plan["goes_on_from"] is not None
+    loss = dict(manifest_of(place, "shot")["loss"])
+    assert loss == pytest.approx(dict(manifest_of(place, "whole")["loss"]), abs=1e-5)
+
+
+@pytest.mark.parametrize("length", [["--max_steps", 5], ["--num_train_epochs", 0.5]])
+def test_a_training_that_is_done_is_not_done_again(monkeypatch, capsys, place, length):
+    name = f"done{length[0]}"
+    plan, last = train(monkeypatch, capsys, place, name, *length)
+    assert plan["plan"]["steps"] == last["steps"] == 5
+    files = {path: path.read_bytes() for path in place.rglob(f"{name}*/**/*") if path.is_file()}
+    files[place / f"{name}.manifest.json"] = (place / f"{name}.manifest.json").read_bytes()
+    assert train(monkeypatch, capsys, place, name, *length)[0] == {
+        "done": str(place / name),
+        "why": "trained with these data and settings before",
+    }
+    assert {path: path.read_bytes() for path in files} == files
+    # Killed behind the last checkpoint: the model is saved, and no step is taken.
+    (place / name / "model.safetensors").unlink()
+    _, last = train(monkeypatch, capsys, place, name, *length)
+    assert last["steps"] == 5 and manifest_of(place, name)["loss"] == json.loads(
+        files[place / f"{name}.manifest.json"]
+    ).get("loss")
+    assert (place / name / "model.safetensors").read_bytes() == files[place / name / "model.safetensors"]
+    assert not list((place / name).glob("checkpoint-6"))
+
+
+def test_steps_are_rounded_up(monkeypatch, capsys, place):
+    plan, last = train(monkeypatch, capsys, place, "epochs", "--num_train_epochs", 2, "--total_batch_size", 12)
+    assert plan["plan"]["batch_size"] == 12
+    assert plan["plan"]["steps"] == last["steps"] == 8  # 40 rows, 12 a step, two times
+
+
+def damage(checkpoint, what):
+    file, size = what
+    if size is None:
+        (checkpoint / file).unlink()
+    else:
+        os.truncate(checkpoint / file, size)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *[("trainer_state.json", size) for size in (None, 0, 100)],
+        *[("model.safetensors", size) for size in (None, 0, 7, 100, 5000)],
+        *[("optimizer.pt", size) for size in (None, 0, 3000)],
+    ],
+)
+def test_torn_checkpoints_are_passed_over(tmp_path, whole, what):
+    for step in (6, 12):
+        shutil.copytree(whole / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    assert last_checkpoint(tmp_path).name == "checkpoint-12"
+    damage(tmp_path / "checkpoint-12", what)
+    assert last_checkpoint(tmp_path).name == "checkpoint-6"
+    shutil.rmtree(tmp_path / "checkpoint-6")
+    assert last_checkpoint(tmp_path) is None
+
+
+def test_checkpoints_are_ordered_as_numbers(tmp_path, whole):
+    for step in (9, 10, 100):
+        checkpoint = shutil.copytree(whole / "checkpoint-6", tmp_path / f"checkpoint-{step}")
+        state = json.loads((checkpoint / "trainer_state.json").read_text()) | {"global_step": step}
+        (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    (tmp_path / "checkpoint-best").mkdir()
+    assert last_checkpoint(tmp_path).name == "checkpoint-100"
+    shutil.rmtree(tmp_path / "checkpoint-100")
+    assert last_checkpoint(tmp_path).name == "checkpoint-10"
+    shutil.rmtree(tmp_path / "checkpoint-10")
+    (tmp_path / "checkpoint-9").rename(tmp_path / "checkpoint-11")  # not what it says to be
+    assert last_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--learning_rate", 1e-4],
+        ["--seed", 43],
+        ["--max_length", 32],
+        ["--lora_r", 4],
+        ["--system_prompt", "1"],
+        ["--per_device_train_batch_size", 2],
+    ],
+)
+def test_other_settings_are_refused_with_a_sentence(monkeypatch, capsys, place, whole, more):
+    begun_from(place, f"begun{more[0]}", "whole", 6)
+    for name in (f"begun{more[0]}", "whole"):
+        before = (place / name / "settings.json").read_bytes()
+        with pytest.raises(CommonError, match=f"begun with other settings.*{more[0][2:]} .*, now .*--output_dir"):
+            train(monkeypatch, capsys, place, name, *more)
+        assert (place / name / "settings.json").read_bytes() == before
+
+
+def test_other_data_or_another_model_in_the_same_place_are_refused(monkeypatch, capsys, place, whole):
+    begun_from(place, "elsewhere", "whole", 6)
     write_rows(place / "other.jsonl", ROWS[1:])
-    for more, named in [
-        (["--learning_rate", 1e-4], "learning_rate 0.003, now 0.0001"),
-        (["--data_path", place / "other.jsonl"], "data"),
-    ]:
-        with pytest.raises(CommonError, match=f"begun with other settings.*{named}"):
-            train(monkeypatch, capsys, place, "begun", "--max_steps", 6, *more)
-    plan, _ = train(monkeypatch, capsys, place, "begun", "--max_steps", 6, "--logging_steps", 2)
+    with pytest.raises(CommonError, match="other settings .data "):
+        train(monkeypatch, capsys, place, "elsewhere", "--data_path", place / "other.jsonl")
+    with pytest.raises(CommonError, match="other settings .model "):
+        train(monkeypatch, capsys, place, "elsewhere", "--model_name_or_path", whole / "checkpoint-6")
+    # What does not change the result is free.
+    shutil.copy(place / "rows.jsonl", place / "same.jsonl")
+    more = ["--data_path", place / "same.jsonl", "--logging_steps", 2, "--save_steps", 3, "--ignore_memory"]
+    plan, _ = train(monkeypatch, capsys, place, "elsewhere", *more)
     assert plan["goes_on_from"].endswith("checkpoint-6")
+
+
+def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, place):
+    before = (place / "start" / "model.safetensors").read_bytes()
+    with pytest.raises(BadInput, match="holds a model that was not made here"):
+        train(monkeypatch, capsys, place, "start")
+    for program, arguments in (
+        (small_model, ["--data_path", place / "rows.jsonl"]),
+        (merge, ["--adapter_path", place / "start"]),
+    ):
+        (place / "start" / "adapter_config.json").write_text("{}", encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments), "--save_path", str(place / "start")])
+        with pytest.raises(BadInput, match="holds a model that was not made here"):
+            program.main()
+        (place / "start" / "adapter_config.json").unlink()
+    assert (place / "start" / "model.safetensors").read_bytes() == before
+    # Its own folder is another matter.
+    arguments = ["--data_path", place / "rows.jsonl", "--save_path", place / "small", "--hidden", 32, "--layers", 1]
+    monkeypatch.setattr(sys, "argv", ["small_model.py", *map(str, arguments)])
+    small_model.main()
+    first = (place / "small" / "model.safetensors").read_bytes()
+    small_model.main()
+    assert (place / "small" / "model.safetensors").read_bytes() == first
+
+
+# ---------------------------------------------------------------- what is trained
 
 
 def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
     from peft import AutoPeftModelForCausalLM
 
-    train(monkeypatch, capsys, place, "adapter", "--lora_rank", 4)
+    train(monkeypatch, capsys, place, "adapter", "--lora_r", 4)
+    adapter = json.loads((place / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
+    ends = {name.rpartition(".")[2] for name in adapter["target_modules"]}
+    assert ends >= {"q_proj", "v_proj", "up_proj", "down_proj"} and "lm_head" not in ends
     arguments = ["--adapter_path", place / "adapter", "--save_path", place / "merged", "--dtype", "float32"]
     monkeypatch.setattr(sys, "argv", ["merge.py", *map(str, arguments)])
     merge.main()
@@ -104,13 +267,17 @@ def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
     assert not torch.allclose(logits(place / "start"), expected, atol=1e-3)
 
 
-def test_packed_examples_do_not_see_each_other(monkeypatch, place):
-    args = args_of(monkeypatch, "--packing", "--deepspeed", "none", "--max_length", "64", "--no_gradient_checkpointing")
-    args.model_name_or_path, args.output_dir = str(place / "start"), str(place / "packed")
-    args.data_path, args.use_cpu, args.bf16 = str(place / "rows.jsonl"), True, False
+def test_what_is_no_adapter_is_named(monkeypatch, place):
+    monkeypatch.setattr(sys, "argv", ["merge.py", "--adapter_path", str(place / "start"), "--save_path", "x"])
+    with pytest.raises(CommonError, match="adapter_config.json"):
+        merge.main()
+
+
+def test_packed_examples_do_not_see_each_other(place):
+    options, training, model = parse_args(None, command_line(place, "packed", "--packing", "--max_length", 64))
     tokenizer = AutoTokenizer.from_pretrained(place / "start")
-    examples, _ = finetune.read_examples(args, tokenizer)
-    trainer = finetune.make_trainer(args, finetune.training_arguments(args), tokenizer, examples, 1)
+    examples, _, _ = read_examples(options.data_path, tokenizer, options, 64, "text")
+    trainer = finetune.make_trainer(finetune.trainer_settings(training), model, tokenizer, examples)
     batch = next(iter(trainer.get_train_dataloader()))
     model, ids = trainer.model.eval(), batch["input_ids"]
     starts = (batch["position_ids"][0] == 0).nonzero().flatten().tolist()
@@ -122,60 +289,152 @@ def test_packed_examples_do_not_see_each_other(monkeypatch, place):
             assert torch.allclose(packed[start:end], alone, atol=1e-4)
 
 
-def test_what_is_no_adapter_is_named(monkeypatch, place):
-    monkeypatch.setattr(sys, "argv", ["merge.py", "--adapter_path", str(place / "start"), "--save_path", "x"])
-    with pytest.raises(CommonError, match="adapter_config.json"):
-        merge.main()
+def test_rows_to_evaluate_and_a_row_left_out(monkeypatch, capsys, place):
+    write_rows(place / "with_bad.jsonl", [*ROWS[:8], {"instruction": "1"}, {"instruction": "1" * 90, "output": "1"}])
+    more = ["--data_path", place / "with_bad.jsonl", "--on_bad_row", "skip", "--max_length", 60, "--max_steps", 2]
+    more += ["--eval_data_path", place / "rows.jsonl", "--eval_strategy", "steps", "--eval_steps", 1]
+    plan, _ = train(monkeypatch, capsys, place, "evaluated", *more)
+    assert plan["counts"] == {"rows": 10, "dropped, too long": 1, "cut": 0, "bad rows": 1}
+    left_out = list(read_rows(place / "evaluated.rejected.jsonl"))
+    assert [row["index"] for row in left_out] == [8, 9]
+    state = json.loads((place / "evaluated" / "checkpoint-2" / "trainer_state.json").read_text(encoding="utf-8"))
+    assert sum("eval_loss" in entry for entry in state["log_history"]) == 2
 
 
-def args_of(monkeypatch, *more):
-    monkeypatch.setattr(sys, "argv", ["f", "--data_path", "d", "--model_name_or_path", "m", "--output_dir", "o", *more])
-    return finetune.parse_args()
+# ---------------------------------------------------------------- arguments
 
 
-def test_the_papers_settings_are_the_defaults(monkeypatch):
-    args = args_of(monkeypatch)
-    assert (args.learning_rate, args.weight_decay, args.adam_beta2, args.warmup_ratio) == (5e-6, 0.01, 0.95, 0.01)
-    assert (args.num_train_epochs, args.per_device_train_batch_size, args.lr_scheduler_type) == (3, 16, "cosine")
-    assert (args.deepspeed, args.no_gradient_checkpointing, args.loss_on) == ("zero2", False, "response")
-    exact = args_of(monkeypatch, "--paper_exact")
-    assert (exact.loss_on, exact.max_length, exact.too_long) == ("all", 512, "cut")
-    assert args_of(monkeypatch, "--qlora").lora_rank == 16
+def arguments_of(*more):
+    return parse_args(None, ["--data_path", "d", "--model_name_or_path", "m", "--output_dir", "o", *map(str, more)])
 
 
-@pytest.mark.parametrize(("zero", "advice"), [("none", "zero2"), ("zero2", "zero3"), ("zero3", "zero3_offload")])
+def test_the_arguments_are_trls():
+    more = ["--max_grad_norm", 0.5, "--lr_scheduler_type", "constant_with_warmup", "--warmup_steps", 50]
+    _, training, model = arguments_of(*more, "--report_to", "tensorboard", "--neftune_noise_alpha", 5, "--use_rslora")
+    assert (training.max_grad_norm, training.lr_scheduler_type, training.warmup_steps) == (
+        0.5,
+        "constant_with_warmup",
+        50,
+    )
+    assert (training.report_to, training.neftune_noise_alpha, model.use_rslora) == ("tensorboard", 5, True)
+
+
+def test_nothing_leaves_the_machine_or_grows_unasked():
+    options, training, model = arguments_of()
+    assert (training.report_to, training.push_to_hub, training.trust_remote_code) == ("none", False, False)
+    assert (training.save_total_limit, training.deepspeed, model.use_peft) == (2, None, False)
+    assert (options.loss_on, options.too_long, options.on_bad_row) == ("response", "drop", "stop")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_every_methods_settings_are_read(config, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    options, training, model = arguments_of("--config", config)
+    wanted = yaml.safe_load(config.read_text(encoding="utf-8"))
+    found = vars(options) | vars(training) | vars(model)
+    assert {name: found[name] for name in wanted if name != "deepspeed"} == {
+        name: float(value) if isinstance(found[name], float) else value
+        for name, value in wanted.items()
+        if name != "deepspeed"
+    }
+    assert Path(training.deepspeed).stem == wanted["deepspeed"]
+    batch = training.per_device_train_batch_size * training.gradient_accumulation_steps * 8
+    assert batch == wanted["total_batch_size"]
+    # The command line goes before the file, wherever it stands.
+    assert arguments_of(f"--config={config}", "--learning_rate", 1, "--deepspeed", "none")[1].learning_rate == 1
+    assert arguments_of("--learning_rate", 1, "--config", config)[1].learning_rate == 1
+
+
+def test_the_papers_settings():
+    _, training, _ = arguments_of("--config", ROOT / "web_to_sft/train_converter.yaml")
+    assert (training.learning_rate, training.weight_decay, training.adam_beta2) == (5e-6, 0.01, 0.95)
+    assert (training.num_train_epochs, training.lr_scheduler_type, training.warmup_steps) == (3, "cosine", 0.01)
+    assert training.per_device_train_batch_size * training.gradient_accumulation_steps == 128
+    exact, training, _ = arguments_of("--config", ROOT / "web_to_sft/train_paper_exact.yaml")
+    assert (exact.loss_on, training.max_length, exact.too_long) == ("all", 512, "cut")
+    solver = (ROOT / "web_to_sft/train_solver.yaml").read_text(encoding="utf-8").split("\n", 1)[1]
+    assert (ROOT / "web_to_sft/train_converter.yaml").read_text(encoding="utf-8").endswith(solver)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("loss_on: everything", "--loss_on everything: expected one of response, all"),
+        ("dtype: int8", "--dtype int8: expected auto, bfloat16"),
+        ("- a\n- b", "must contain a YAML mapping"),
+        ("a: [", "expected"),
+        ("assistant_only_loss: true", "--assistant_only_loss has no use here"),
+        ("max_source_length: 5", "give both"),
+        ("deepspeed: zero9", "--deepspeed zero9: no such file; known by name: zero2"),
+        ("total_batch_size: 12", "8 rows at once do not divide it"),
+    ],
+)
+def test_a_file_that_will_not_do_is_named(tmp_path, text, problem):
+    (tmp_path / "train.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match=problem):
+        arguments_of("--config", tmp_path / "train.yaml")
+
+
+def test_what_is_not_known_is_named(tmp_path, capsys):
+    (tmp_path / "train.yaml").write_text("learning_rat: 1", encoding="utf-8")
+    for more in (["--config", tmp_path / "train.yaml"], ["--learning_rat", 1]):
+        with pytest.raises(SystemExit):
+            arguments_of(*more)
+        assert "--learning_rat 1" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="none.yaml"):
+        arguments_of("--config", tmp_path / "none.yaml")
+
+
+def test_qlora_without_bitsandbytes_is_refused(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for more in (["--load_in_4bit"], ["--load_in_8bit"], ["--optim", "paged_adamw_8bit"]):
+        with pytest.raises(BadInput, match=f"{more[0]}.* needs bitsandbytes"):
+            arguments_of(*more)
+    assert arguments_of("--use_peft")[2].lora_r == 16
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    _, _, model = arguments_of("--load_in_4bit")
+    assert model.use_peft and model.use_bnb_nested_quant and (model.lora_r, model.lora_alpha) == (16, 32)
+    with pytest.raises(BadInput, match="zero2"):
+        arguments_of("--load_in_4bit", "--deepspeed", "zero3")
+
+
+# ---------------------------------------------------------------- the plan
+
+
+@pytest.mark.parametrize(("zero", "advice"), [(None, "zero2"), ("zero2", "zero3"), ("zero3", "zero3_offload")])
 def test_what_cannot_fit_is_refused_with_advice(zero, advice):
     plan = {"gb_per_gpu_without_activations": 120.0, "gb_there": 80.0, "parameters": 7_700_000_000}
-    args = Namespace(deepspeed=zero, ignore_memory=False)
-    with pytest.raises(CommonError, match=f"7.7B parameters take 120.0 GB.*{advice}"):
-        finetune.refuse_what_cannot_fit(plan, args)
-    args.ignore_memory = True
-    finetune.refuse_what_cannot_fit(plan, args)
+    with pytest.raises(CommonError, match=f"7.7B parameters take 120.0 GB.*{advice}.*--lora_r 16"):
+        refuse_what_cannot_fit(plan, zero, use_peft=False)
+    refuse_what_cannot_fit(plan | {"gb_there": 121.0}, zero, use_peft=False)
 
 
-def test_memory_without_deepspeed(monkeypatch):
-    full = finetune.estimate_memory(args_of(monkeypatch, "--deepspeed", "none"), 2**30, 2**20, 1, 1)
-    lora = finetune.estimate_memory(
-        args_of(monkeypatch, "--deepspeed", "none", "--lora_rank", "16"), 2**30, 2**20, 1, 1
+def test_memory_without_deepspeed():
+    full, lora, qlora = (
+        Namespace(use_peft=rank > 0, lora_r=rank, load_in_4bit=four, load_in_8bit=False)
+        for rank, four in ((0, False), (16, False), (16, True))
     )
-    qlora = finetune.estimate_memory(args_of(monkeypatch, "--deepspeed", "none", "--qlora"), 2**30, 2**20, 1, 1)
-    assert full == 16 and 2 < lora < 3 and qlora < 1
+    needed = [estimate_memory(None, model, 2**30, 2**20, 1, 1) for model in (full, lora, qlora)]
+    assert needed[0] == 16 and 2 < needed[1] < 3 and needed[2] < 1
 
 
-def test_a_bad_row_is_named_or_left_out(monkeypatch, capsys, place):
-    write_rows(place / "bad.jsonl", [ROWS[0], {"instruction": "1+1=?"}, *ROWS[1:3]])
+# ---------------------------------------------------------------- rows
+
+
+def test_a_bad_row_is_named_or_left_out(place):
+    def read(*more, max_length=1024):
+        options = arguments_of(*more)[0]
+        return read_examples(str(place / "bad.jsonl"), tokenizer, options, max_length, "text")
+
     tokenizer = AutoTokenizer.from_pretrained(place / "start")
-    args = args_of(monkeypatch)
-    args.data_path = str(place / "bad.jsonl")
+    write_rows(place / "bad.jsonl", [ROWS[0], {"instruction": "1+1=?"}, *ROWS[1:3]])
     with pytest.raises(BadRow, match="row 1: no key 'output'"):
-        finetune.read_examples(args, tokenizer)
-    args.on_bad_row = "skip"
-    examples, counts = finetune.read_examples(args, tokenizer)
-    assert len(examples) == 3 and counts["bad rows"] == 1
-    write_rows(place / "turns.jsonl", [{"messages": []}, {"messages": [{"role": "user", "content": "1"}]}, ROWS[0]])
-    args.data_path = str(place / "turns.jsonl")
-    assert finetune.read_examples(args, tokenizer)[1]["bad rows"] == 2
-    args.data_path = str(place / "bad.jsonl")
-    args.max_length = 3
+        read()
+    examples, counts, left_out = read("--on_bad_row", "skip")
+    assert len(examples) == 3 and counts["bad rows"] == 1 and left_out[0]["index"] == 1
     with pytest.raises(CommonError, match="'dropped, too long': 3"):
-        finetune.read_examples(args, tokenizer)
+        read("--on_bad_row", "skip", max_length=3)
+    write_rows(place / "bad.jsonl", [{"messages": []}, {"messages": [{"role": "user", "content": "1"}]}, ROWS[0]])
+    assert read("--on_bad_row", "skip")[1]["bad rows"] == 2

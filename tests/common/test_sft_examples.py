@@ -1,15 +1,23 @@
 """Label masks: the loss is on the response, whatever the template, and the prompt is the one a server would send."""
 
-from argparse import Namespace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from common.errors import BadInput, BadValue
-from common.training.examples import NO_LOSS, conversation, encode, fit
+from common.rows import write_rows
+from common.training.arguments import Options
+from common.training.examples import (
+    NO_LOSS,
+    conversation,
+    cut_apart,
+    encode,
+    encode_text,
+    read_examples,
+    segments,
+)
 
 # The formats of the families, in our own writing: what stands around a turn, not the vendors' templates.
 QWEN = (
@@ -95,6 +103,7 @@ def test_loss_on_all_is_the_released_qwen_code():
     tokenizer = tokenizer_with(QWEN)
     example = encode(tokenizer, conversation({"q": "a", "a": "b"}, "q", "a"), loss_on="all")
     assert example["labels"] == example["input_ids"]
+    assert tokenizer.decode(example["input_ids"]).endswith("b<|im_end|>")  # no line break behind the last mark
 
 
 @pytest.mark.parametrize("template", [COUNTS_TURNS, FORGETS_ANSWERS])
@@ -107,26 +116,77 @@ def test_a_template_that_rewrites_what_was_said_is_refused(template):
 lengths = st.integers(1, 20)
 
 
-@given(lengths, lengths, lengths)
-def test_too_long_is_dropped_or_cut(prompt, response, limit):
-    example = {"input_ids": list(range(prompt + response)), "labels": [NO_LOSS] * prompt + list(range(response))}
-    args = Namespace(max_length=limit, max_source_length=None, max_target_length=None, too_long="drop")
-    fits = prompt + response <= limit
-    assert fit(example, args) == (example if fits else None)
-    args.too_long = "cut"
-    cut = fit(example, args)
-    if prompt >= limit:
-        assert cut is None  # nothing would be left to learn
-    else:
-        assert cut["input_ids"] == example["input_ids"][:limit] and cut["labels"] == example["labels"][:limit]
-
-
 @given(lengths, lengths, lengths, lengths)
 def test_source_and_target_are_cut_apart(prompt, response, source, target):
-    example = {"input_ids": list(range(prompt + response)), "labels": [NO_LOSS] * prompt + list(range(response))}
-    args = Namespace(max_length=1, max_source_length=source, max_target_length=target, too_long="cut")
-    cut = fit(example, args)
-    assert cut["labels"] == [NO_LOSS] * min(prompt, source) + list(range(min(response, target)))
+    """As in ChatGLM2's code: the end of the text is not counted, and a response that is cut has it too."""
+    end = 99
+    ids = [*range(100, 100 + prompt), *range(response), end]
+    example = {"input_ids": ids, "labels": [NO_LOSS] * prompt + ids[prompt:]}
+    learned = [*range(min(response, target)), end]
+    assert cut_apart(example, source, target, end) == {
+        "input_ids": [*range(100, 100 + min(prompt, source)), *learned],
+        "labels": [NO_LOSS] * min(prompt, source) + learned,
+    }
+
+
+@pytest.mark.parametrize("too_long", ["drop", "cut"])
+@pytest.mark.parametrize("length", [1, 3, 6, 7, 8, 9, 50])
+def test_too_long_is_dropped_or_cut(tmp_path, too_long, length):
+    tokenizer = tokenizer_with("{% for m in messages %}{{ m.content }}{% endfor %}")
+    write_rows(tmp_path / "rows.jsonl", [{"instruction": "ask", "output": "reply"}])
+    options = Options(data_path="", too_long=too_long)
+    whole = encode(tokenizer, conversation({"instruction": "ask", "output": "reply"}, "instruction", "output"))
+    assert len(whole["input_ids"]) == 8
+    if length >= 8 or (too_long == "cut" and length > 3):  # else nothing would be left to learn
+        (example,), counts, left_out = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, length, "text")
+        assert example == {name: values[:length] for name, values in whole.items()}
+        assert (counts["cut"], counts["dropped, too long"], left_out) == (int(length < 8), 0, [])
+    else:
+        with pytest.raises(BadInput, match="'dropped, too long': 1"):
+            read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, length, "text")
+
+
+def test_alpacas_input_is_trained_on():
+    tokenizer = tokenizer_with(CHATML)
+    row = {"instruction": "1+1", "input": "9+9", "output": "2"}
+    shown = tokenizer.decode(encode(tokenizer, conversation(row, "instruction", "output"))["input_ids"])
+    assert "1+1\n9+9" in shown
+
+
+def test_later_alpaca_turns_do_not_repeat_earlier_questions():
+    tokenizer = tokenizer_with(None)
+    row = {"instruction": "now", "output": "b", "history": [["before", "a"]], "system": "rules"}
+    pieces = segments(tokenizer, conversation(row, "instruction", "output"), chat=False)
+    assert [text for text, _ in pieces] == [
+        "### Instruction:\nrules\nbefore\n\n### Response:\n",
+        "a</s>",
+        "### Instruction:\nnow\n\n### Response:\n",
+        "b</s>",
+    ]
+
+
+@pytest.mark.parametrize("chat", [True, False])
+@pytest.mark.parametrize("loss_on", ["response", "all"])
+def test_special_tokens_stand_where_the_format_has_them_and_nowhere_else(chat, loss_on):
+    """A tokenizer that adds a first token to every text it is given must not do so between the pieces."""
+    tokenizer = tokenizer_with(CHATML, bos="<s>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    turns = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    ids = encode(tokenizer, messages, chat, loss_on)["input_ids"]
+    assert ids.count(tokenizer.bos_token_id) == (0 if chat else 1)
+    assert encode_text(tokenizer, "ab")["input_ids"].count(tokenizer.bos_token_id) == 1
+
+
+def test_a_text_that_is_ready_is_learned_as_it_is(tmp_path):
+    tokenizer = tokenizer_with(CHATML)
+    text = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>"
+    write_rows(tmp_path / "rows.jsonl", [{"text": text}])
+    options = Options(data_path="", format="text")
+    (example,), _, _ = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, None, "text")
+    assert example["labels"] == example["input_ids"] and tokenizer.decode(example["input_ids"]) == text
 
 
 @pytest.mark.parametrize(

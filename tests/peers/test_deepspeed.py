@@ -16,15 +16,8 @@ pytestmark = pytest.mark.peers
 
 
 def finetune(place, name, zero, *more):
-    command = [
-        Path(sys.executable).parent / "deepspeed",
-        "--num_gpus",
-        2,
-        "common/training/finetune.py",
-        "--deepspeed",
-        zero,
-    ]
-    command += ["--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
+    command = [Path(sys.executable).parent / "deepspeed", "--num_gpus", 2, "common/training/finetune.py"]
+    command += ["--deepspeed", zero, "--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
     command += ["--output_dir", place / name, "--max_steps", 8, "--save_steps", 4, "--logging_steps", 1]
     command += ["--per_device_train_batch_size", 4, "--learning_rate", 3e-3, *more]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -51,6 +44,7 @@ def test_loss_falls_and_a_killed_run_goes_on_to_the_same_loss(place, zero):
     assert plan["processes"] == 2 and plan["batch_size"] == 8
     assert curve[8] < curve[1] - 0.2
     (place / f"{zero}_killed").mkdir()
+    shutil.copy(place / f"{zero}_whole" / "settings.json", place / f"{zero}_killed")
     shutil.copytree(place / f"{zero}_whole" / "checkpoint-4", place / f"{zero}_killed" / "checkpoint-4")
     again, _ = finetune(place, f"{zero}_killed", zero)
     assert again == pytest.approx(curve, abs=1e-4)

@@ -476,7 +476,7 @@ def test_table_gives_mean_and_spread(tmp_path):
             "run_all.sh",
             ["step1_match_pairs", "step2_build", "step3_train", "step4_convert", "step5_build", "step6", "step7"],
         ),
-        ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "--deepspeed zero2"]),
+        ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "train_converter.yaml"]),
         ("step6_train_solver.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "solver_model"]),
         ("step7_evaluate.sh", ["vllm serve", "eval.evaluate_ape210k", "eval.cmath_eval", "eval.compare_with_paper"]),
         ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft.step4_convert_web"]),
@@ -509,7 +509,7 @@ def test_the_released_launchers_arguments_work():
     given = {words[at]: words[at + 1] for at in range(len(words) - 1) if words[at].startswith("--")}
     assert given["--data_path"] == "my.jsonl" and given["--prompt_key"] == "q" and given["--response_key"] == "a"
     assert given["--model_name_or_path"] == "chatglm2-6b" and given["--seed"] == "3"
-    assert given["--learning_rate"] == "5e-5" and "--trust_remote_code" not in words
+    assert given["--config"] == "web_to_sft/train_chatglm2.yaml" and "--trust_remote_code" not in words
 
 
 def test_an_empty_file_is_named(call, tmp_path):
