@@ -5,6 +5,8 @@ from collections.abc import Set
 
 from common.errors import Reject
 from common.prompts import fill
+from common.step import need
+from web_to_sft.inputs import text_of
 
 REPAIRS = {
     "spaces": "white space around problem and solution goes; released, only on the path for a whole crawl",
@@ -52,6 +54,22 @@ def parse_conversion(output: str, repairs: Set[str] = REPAIRS.keys()) -> tuple[s
     if "empty_texts" in repairs and not (question.strip() and answer.strip()):
         raise Reject("malformed: empty question or answer")
     return question, answer
+
+
+def to_sft_row(row: dict, response_key: str, question_key: str, repairs: Set[str], max_characters: int = 0) -> dict:
+    """The fine-tuning row of a converted row, or Reject."""
+    question, answer = parse_conversion(need(row, response_key), repairs)
+    if max_characters and len(question) + len(answer) > max_characters:
+        raise Reject(f"longer than {max_characters} characters")
+    if "other_columns" in repairs:
+        kept = {key: value for key, value in row.items() if key not in ("instruction", "output", response_key)}
+    else:
+        kept = {key: row[key] for key in RELEASED_COLUMNS if key in row}
+    result = kept | {"instruction": question, "output": answer}
+    lost = []
+    if "lost_numbers" in repairs and row.get(question_key):
+        lost = lost_numbers(text_of(row, question_key), question + answer)
+    return result | {"lost_numbers": lost} if lost else result
 
 
 def lost_numbers(original: str, converted: str) -> list[str]:

@@ -22,19 +22,19 @@ for seed in $SEEDS; do
     run mkdir -p "$dir"
     # A short prompt: a model that starts from nothing need not read instructions.
     [[ ${DRY_RUN:-} == 1 ]] || printf '[题目]\n{question}\n[答案]\n{analysis}\n' >"$dir/prompt.txt"
-    run python -m web_to_sft.small_world --save_dir "$dir" --web_rows "$ROWS" --clean_rows $((ROWS / 2)) --seed "$seed"
-    run python -m web_to_sft.step1_match_pairs --web_path "$dir/web.jsonl" --high_quality_path "$dir/clean.jsonl" \
+    run python web_to_sft/small_world.py --save_dir "$dir" --web_rows "$ROWS" --clean_rows $((ROWS / 2)) --seed "$seed"
+    run python web_to_sft/step1_match_pairs.py --web_path "$dir/web.jsonl" --high_quality_path "$dir/clean.jsonl" \
         --save_path "$dir/pairs.jsonl"
-    run python -m web_to_sft.step2_build_converter_data --pairs_path "$dir/pairs.jsonl" --web_path "$dir/web.jsonl" \
-        --high_quality_path "$dir/clean.jsonl" --prompt_template "$dir/prompt.txt" --save_path "$dir/converter.jsonl"
-    run python -m common.training.small_model --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
+    run python web_to_sft/step2_build_converter_data.py --pairs_path "$dir/pairs.jsonl" --web_path "$dir/web.jsonl" \
+        --high_quality_path "$dir/clean.jsonl" --prompt_path "$dir/prompt.txt" --save_path "$dir/converter.jsonl"
+    run python common/training/small_model.py --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
         --hidden "$HIDDEN" --layers "$LAYERS" --seed "$seed" --save_path "$dir/start"
-    run python -m common.training.finetune --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
+    run python common/training/finetune.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
         --output_dir "$dir/converter" --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
         --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
         --no_gradient_checkpointing --seed "$seed"
-    run python -m web_to_sft.score_small --test_path "$dir/test.jsonl" --model_path "$dir/converter" \
-        --prompt_template "$dir/prompt.txt" --save_path "$dir/scores.json"
+    run python web_to_sft/score_small.py --test_path "$dir/test.jsonl" --model_path "$dir/converter" \
+        --prompt_path "$dir/prompt.txt" --save_path "$dir/scores.json"
     SCORES+=("$dir/scores.json")
 done
-run python -m web_to_sft.score_small --table "${SCORES[@]}"
+run python web_to_sft/score_small.py --table "${SCORES[@]}"

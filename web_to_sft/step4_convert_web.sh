@@ -14,4 +14,4 @@ MODEL=${MODEL:-results/web_to_sft/converter_model}
 NUM_GPUS=${NUM_GPUS:-8}
 
 start_server --model "$MODEL" --data_parallel "$NUM_GPUS" --max-model-len 4096
-run python -m web_to_sft.step4_convert_web --data_path "$WEB" --save_path "$SAVE" --model "$MODEL" "$@"
+run python web_to_sft/step4_convert_web.py --data_path "$WEB" --save_path "$SAVE" --model "$MODEL" "$@"

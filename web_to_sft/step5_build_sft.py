@@ -10,7 +10,6 @@ out  the row with {"instruction": "the clean problem", "output": "the clean solu
 
 import argparse
 import sys
-from collections.abc import Set
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
@@ -18,26 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import Reject
 from common.program import make_parser, run_main
 from common.rows import scan_rows
-from common.step import Step, add_step_arguments, map_rows, need, step_options
-from web_to_sft.conversions import PATHS, RELEASED_COLUMNS, REPAIRS, lost_numbers, parse_conversion
-from web_to_sft.inputs import add_column_arguments, split_of, text_of, texts_of
+from common.step import Step, add_step_arguments, map_rows, step_options
+from web_to_sft.conversions import PATHS, REPAIRS, to_sft_row
+from web_to_sft.inputs import add_column_arguments, split_of, texts_of
 from web_to_sft.released import add_released_arguments, wanted_repairs
-
-
-def to_sft_row(row: dict, response_key: str, question_key: str, repairs: Set[str], max_characters: int = 0) -> dict:
-    """The fine-tuning row of a converted row, or Reject."""
-    question, answer = parse_conversion(need(row, response_key), repairs)
-    if max_characters and len(question) + len(answer) > max_characters:
-        raise Reject(f"longer than {max_characters} characters")
-    if "other_columns" in repairs:
-        kept = {key: value for key, value in row.items() if key not in ("instruction", "output", response_key)}
-    else:
-        kept = {key: row[key] for key in RELEASED_COLUMNS if key in row}
-    result = kept | {"instruction": question, "output": answer}
-    lost = []
-    if "lost_numbers" in repairs and row.get(question_key):
-        lost = lost_numbers(text_of(row, question_key), question + answer)
-    return result | {"lost_numbers": lost} if lost else result
 
 
 def clean_rows(path: str, keys: tuple[str, str], split: str | None) -> list[dict]:

@@ -12,12 +12,13 @@ APE210K=${APE210K:-data/test.ape.json}
 CMATH=${CMATH:-data/cmath_dev.jsonl}
 OUT=${OUT:-results/web_to_sft/evaluation}
 
+[[ -d eval ]] || { echo "step 7 needs the folder eval/ beside web_to_sft/ and common/: copy it as well" >&2 && exit 1; }
 start_server --model "$MODEL" --data_parallel "${NUM_GPUS:-8}"
-run python -m eval.generate --data_path "$APE210K" --prompt_key original_text --response_key output \
+run python eval/generate.py --data_path "$APE210K" --prompt_key original_text --response_key output \
     --keep_truncated --keep_empty --model "$MODEL" --save_path "$OUT/eval_test.ape.jsonl"
-run python -m eval.generate --data_path "$CMATH" --prompt_key input --keep_truncated --keep_empty \
+run python eval/generate.py --data_path "$CMATH" --prompt_key input --keep_truncated --keep_empty \
     --model "$MODEL" --save_path "$OUT/cmath_dev.jsonl"
-run python -m eval.evaluate_ape210k --base_output_path "$OUT" --target_key ans
-run python -m eval.cmath_eval --response_dir "$OUT/cmath_dev.jsonl"
-run python -m eval.compare_with_paper --method web_to_sft --results "$OUT" --save_path "$OUT/compared.json" \
+run python eval/evaluate_ape210k.py --base_output_path "$OUT" --target_key ans --prompt_key original_text
+run python eval/cmath_eval.py --response_dir "$OUT/cmath_dev.jsonl"
+run python eval/compare_with_paper.py --method web_to_sft --results "$OUT" --save_path "$OUT/compared.json" \
     ${BASELINE:+--baseline "$BASELINE"}

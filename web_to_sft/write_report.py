@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common import manifest, report
 from common.errors import BadInput
-from common.program import make_parser, run_main
-from common.rows import read_rows, scan_rows
-from web_to_sft.step1_match_pairs import text_of
+from common.llm.standin.answers import MODEL as STANDIN
+from common.program import make_parser, positive, run_main
+from common.rows import read_rows
+from web_to_sft.inputs import rows_at, text_of
 
-LOSSES = 8  # values of a training curve shown in the table; all of them are in loss.png
+STEPS = ("pairs.jsonl", "converter_model", "converted.jsonl", "solver.jsonl", "solver_model")
 
 
 class Run:
@@ -30,11 +31,8 @@ class Run:
 
     def __init__(self, folder: Path, shown: int, seed: int) -> None:
         self.folder, self.shown, self.draw = folder, shown, random.Random(seed)
-        self.manifests = {
-            name: manifest.read(folder / name)
-            for name in ("pairs.jsonl", "converter_model", "converted.jsonl", "solver.jsonl", "solver_model")
-            if manifest.path_of(folder / name).exists()
-        }
+        steps = [folder / name for name in STEPS if manifest.path_of(folder / name).exists()]
+        self.manifests = {path.name: manifest.read(path) for path in steps}
         if "pairs.jsonl" not in self.manifests:
             raise BadInput(f"{folder}: no pairs.jsonl with its manifest; run step 1 with --save_path there")
 
@@ -44,6 +42,12 @@ class Run:
 
     def scored(self) -> list[Path]:
         return sorted((self.folder / "evaluation").glob("*.scored.jsonl"))
+
+    def solver_is_standin(self) -> bool:
+        """Whether rules answered the test questions: their accuracy would be nothing, and say nothing."""
+        answers = [path.with_name(path.name.removesuffix(".scored.jsonl")) for path in self.scored()]
+        asked = [manifest.read(path).get("llm", {}) for path in answers if manifest.path_of(path).exists()]
+        return any(STANDIN in (made.get("model"), *made.get("served_as", ())) for made in asked)
 
     def sample(self, rows: Iterable[dict]) -> list[dict]:
         """A fair draw from rows of unknown number, in their order."""
@@ -57,34 +61,35 @@ class Run:
 
 def pair_sections(run: Run) -> list[str]:
     made = run.manifests["pairs.jsonl"]
-    web, clean = made["arguments"]["web_path"], made["arguments"]["high_quality_path"]
+    given = made["arguments"]
+    web, clean = given["web_path"], given["high_quality_path"]
     if not (Path(web).exists() and Path(clean).exists()):
         return [report.section("Pairs", note=f"{web} or {clean} is not there any more: no samples.")]
     pairs = run.sample(read_rows(run.folder / "pairs.jsonl"))
     near = run.sample(read_rows(run.folder / "pairs.jsonl.near_misses.jsonl"))
-    web_rows = rows_at(web, {pair["web57w_idx"] for pair in pairs + near})
-    clean_rows = rows_at(clean, {pair["highquality_idx"] for pair in pairs + near})
-    keys = made["arguments"]
+    crawled = rows_at(web, {pair["web57w_idx"] for pair in pairs + near}, given["split"])
+    twins = rows_at(clean, {pair["highquality_idx"] for pair in pairs + near}, given["split"])
+
+    def both_texts(row: dict, side: str, answer: str) -> str:
+        return "\n\n".join(text_of(row, given[f"{side}_{part}_key"]) for part in ("question", answer))
 
     def card(pair: dict) -> dict[str, str]:
-        crawled, twin = web_rows[pair["web57w_idx"]], clean_rows[pair["highquality_idx"]]
-        distance = {"#distance": str(pair["distance"])} if "distance" in pair else {}
-        return {
-            "#crawled row": str(pair["web57w_idx"]),
-            "#clean row": str(pair["highquality_idx"]),
-            **distance,
-            "crawled": "\n\n".join(text_of(crawled, keys[f"web_{part}_key"]) for part in ("question", "analysis")),
-            "clean": text_of(twin, keys["high_quality_question_key"])
-            + "\n\n"
-            + text_of(twin, keys["high_quality_solution_key"]),
+        facts = {"#crawled row": str(pair["web57w_idx"]), "#clean row": str(pair["highquality_idx"])}
+        facts |= {"#distance": str(pair["distance"])} if "distance" in pair else {}
+        texts = both_texts(crawled[pair["web57w_idx"]], "web", "analysis")
+        return facts | {
+            "crawled": texts,
+            "clean": both_texts(twins[pair["highquality_idx"]], "high_quality", "solution"),
         }
 
+    ((measure, scores),) = made["scores"].items()
+    meaning = {
+        "distance": "Characters added or removed in the question after normalisation.",
+        "similarity": "Of the questions after normalisation, by rapidfuzz; 100 is equal.",
+    }
+    bars = report.bars({f"{measure} {score}": count for score, count in scores.items()})
     return [
-        report.section(
-            "Distances of the pairs",
-            report.bars({f"distance {distance}": count for distance, count in made["distances"].items()}),
-            note="Characters added or removed in the question after normalisation; with rapidfuzz, the similarity.",
-        ),
+        report.section(f"Pairs by {measure}", bars, note=meaning[measure]),
         report.section("Pairs at random", report.samples(map(card, pairs))),
         report.section(
             "Near misses", report.samples(map(card, near)), note="A close question, but not this solution: not paired."
@@ -92,30 +97,26 @@ def pair_sections(run: Run) -> list[str]:
     ]
 
 
-def rows_at(path: str, wanted: set[int]) -> dict[int, dict]:
-    return {index: row for index, row in enumerate(scan_rows(path, allow_nan=True)) if index in wanted}
-
-
 def training_section(run: Run) -> list[str]:
-    header = ["model", "parameters", "examples", "tokens an epoch", "learned", "steps", "tokens/s", "loss"]
-    lines = []
+    header = ["model", "parameters", "examples", "tokens an epoch", "learned", "steps", "tokens/s"]
+    lines, curves = [], {}
     for name in ("converter_model", "solver_model"):
         if made := run.manifests.get(name):
-            plan, curve = made["plan"], [loss for _, loss in made["loss"]]
-            shown = curve[:: max(1, len(curve) // LOSSES)]
+            plan, curves[name] = made["plan"], made["loss"]
             numbers = [plan[key] for key in ("parameters", "examples", "tokens_per_epoch", "learned_tokens_per_epoch")]
-            speed = made["speed"]["tokens_per_second"]
-            lines.append([name, *numbers, plan["steps"], speed, " ".join(f"{loss:.3g}" for loss in shown)])
-    return [report.section("Training", report.table(header, lines))] if lines else []
+            lines.append([name, *numbers, plan["steps"], made["speed"]["tokens_per_second"]])
+    if not lines:
+        return []
+    return [report.section("Training", report.table(header, lines), report.curve("loss", curves, "of a step"))]
 
 
 def conversion_sections(run: Run) -> list[str]:
     made = run.manifests.get("solver.jsonl")
     if not made:
         return []
-    column, question = made["arguments"]["output_column"], made["arguments"]["question_key"]
+    response, question = made["arguments"]["response_key"], made["arguments"]["web_question_key"]
     reasons = Counter(entry["reason"] for entry in run.rejected("solver.jsonl"))
-    counts, clean = made["counts"], made["counts"].get("high-quality rows", 0)
+    counts, clean = made["counts"], made["counts"].get("clean rows", 0)
     crawled = counts["in"] - clean
     converted = (row for row in read_rows(run.folder / "solver.jsonl") if question in row)
     flagged = (row for row in read_rows(run.folder / "solver.jsonl") if "lost_numbers" in row)
@@ -127,19 +128,15 @@ def conversion_sections(run: Run) -> list[str]:
 
     def rejected_card(entry: dict) -> dict[str, str]:
         row = entry["row"]
-        return {"#": entry["reason"], "crawled": str(row.get(question)), "converter": str(row.get(column))}
+        return {"#": entry["reason"], "crawled": str(row.get(question)), "converter": str(row.get(response))}
 
+    stages = [
+        report.Stage("crawled rows converted", crawled),
+        report.Stage("parsed", counts["done"] - clean, reasons),
+    ]
+    note = f"{clean:,} clean rows stand in front of them in solver.jsonl."
     return [
-        report.section(
-            "From the crawl to training rows",
-            report.funnel(
-                [
-                    report.Stage("crawled rows converted", crawled),
-                    report.Stage("parsed", counts["done"] - clean, reasons),
-                ]
-            ),
-            note=f"{clean:,} clean rows stand in front of them in solver.jsonl.",
-        ),
+        report.section("From the crawl to training rows", report.funnel(stages), note=note),
         report.section("Conversions at random", report.samples(map(card, run.sample(converted)))),
         report.section("Conversions that lost numbers of the problem", report.samples(map(card, run.sample(flagged)))),
         report.section("Set aside", report.samples(map(rejected_card, run.sample(run.rejected("solver.jsonl"))))),
@@ -147,34 +144,28 @@ def conversion_sections(run: Run) -> list[str]:
 
 
 def evaluation_sections(run: Run) -> list[str]:
+    if run.solver_is_standin():
+        note = "The test questions went to the stand-in server, which answers by rules and solves nothing: no figures."
+        return [report.section("Accuracy", note=note)]
     sections = []
     compared = run.folder / "evaluation" / "compared.json"  # of eval/compare_with_paper.py
     if compared.exists():
-        lines = [
-            [row["what"], percent(row["ours"]), percent(row["paper"], "not published")]
-            for row in json.loads(compared.read_text(encoding="utf-8"))
-        ]
+        figures = json.loads(compared.read_text(encoding="utf-8"))
+        lines = [[row["what"], percent(row["ours"]), percent(row["paper"], "not published")] for row in figures]
         sections.append(report.section("Accuracy, beside the paper's", report.table(["", "here", "paper"], lines)))
     for path in run.scored():
         name = path.name.removesuffix(".scored.jsonl")
         if grades := manifest.read(path)["result"].get("by_grade"):
             lines = [[grade, percent(value)] for grade, value in grades.items()]
             sections.append(report.section(f"{name} by grade", report.table(["grade", "accuracy"], lines)))
-    return sections
-
-
-def wrong_answers(run: Run) -> list[str]:
-    sections = []
-    for path in run.scored():
         wrong = (row for row in read_rows(path) if not row.get("match", row.get("is_correct")))
-        cards = [
-            {"#": row["reason"]}
-            | {key: value for key, value in row.items() if isinstance(value, str) and key != "reason"}
-            for row in run.sample(wrong)
-        ]
-        name = path.name.removesuffix(".scored.jsonl")
-        sections.append(report.section(f"{name}: wrong answers", report.samples(cards)))
+        sections.append(report.section(f"{name}: wrong answers", report.samples(map(wrong_card, run.sample(wrong)))))
     return sections
+
+
+def wrong_card(row: dict) -> dict[str, str]:
+    texts = {key: value for key, value in row.items() if isinstance(value, str) and key != "reason"}
+    return {"#": row["reason"]} | texts
 
 
 def percent(value: float | None, missing: str = "–") -> str:
@@ -187,7 +178,7 @@ def tiles(run: Run) -> dict[str, str]:
     if made := run.manifests.get("solver.jsonl"):
         shown["rows to train on"] = f"{made['rows_written']:,}"
         shown["flagged, lost numbers"] = f"{made['counts'].get('flagged, lost numbers', 0):,}"
-    for path in run.scored():
+    for path in [] if run.solver_is_standin() else run.scored():
         shown[f"{path.name.partition('.')[0]}, right"] = percent(manifest.read(path)["result"]["accuracy"])
     return shown
 
@@ -196,17 +187,16 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--folder", required=True, type=Path, help="what run_all.sh filled")
     parser.add_argument("--save_path", required=True, help="the report, .html")
-    parser.add_argument("--shown", type=int, default=10, help="rows shown in each section")
-    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown")
+    parser.add_argument("--shown", type=positive, default=10, help="rows shown in each section")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of the rows shown")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    run = Run(args.folder, args.shown, args.draw_seed)
+    run = Run(args.folder, args.shown, args.seed)
     sections = [report.section("At a glance", report.tiles(tiles(run)))]
     sections += training_section(run) + evaluation_sections(run) + conversion_sections(run) + pair_sections(run)
-    sections += wrong_answers(run)
     report.write_report(args.save_path, "Web to SFT", str(args.folder), sections)
     print(f"{args.save_path}: written")
 

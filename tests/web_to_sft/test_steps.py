@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
+from common import manifest
 from common.errors import BadInput, BadRow
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
+from eval import evaluate_ape210k
 from web_to_sft import (
+    compare_modes,
     rule_baseline,
     score_small,
     small_world,
@@ -419,6 +422,21 @@ def test_the_report_tells_what_went_where_of_a_half_finished_run(call, tmp_path)
         call(write_report, "--folder", tmp_path / "none", "--save_path", tmp_path / "report.html")
 
 
+def test_the_report_leaves_out_what_the_standin_solved(call, tmp_path):
+    match(call, tmp_path)
+    answers = tmp_path / "evaluation" / "eval_test.ape.jsonl"
+    write_rows(answers, [{"input": "1+1", "target": "2", "output": "答：3"}])
+
+    def page(model):
+        manifest.write(answers, inputs={}, llm={"model": model, "served_as": [model]})
+        call(evaluate_ape210k, "--base_output_path", answers.parent)
+        call(write_report, "--folder", tmp_path, "--save_path", tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    assert "0.0%" in page("Qwen1.5-7B-Chat") and "答：3" in page("Qwen1.5-7B-Chat")
+    assert "0.0%" not in page("stand-in") and "answers by rules" in page("stand-in")
+
+
 # ---------------------------------------------------------------- rule baseline, small world
 
 
@@ -466,6 +484,38 @@ def test_table_gives_mean_and_spread(tmp_path):
     assert printed.count("60.0 % ± 14.1") == 6 and "2 seeds" in printed
 
 
+def test_compare_modes_counts_what_each_point_touches(call, tmp_path):
+    analyses = ["甲， =3，=4乙", "3*4=12，共12个苹果树", "解答：(1)3+4=7（个）。解答：(2)7+1=8（个）。", "3\n5千克，=7"]
+    write_rows(
+        tmp_path / "web.jsonl", [{"question": f"小明有{n}个", "raw_analysis": a} for n, a in enumerate(analyses)]
+    )
+    write_rows(
+        tmp_path / "clean.jsonl", [{"input": "小明有0个", "solve_step": "99"}, {"input": "小明有", "solve_step": ""}]
+    )
+    outputs = [GOOD, GOOD.replace("有", " 有").replace("题]\n", "题]"), "[问题]\n\n\n[答案]\n2"]
+    write_rows(tmp_path / "converted.jsonl", [{"question": "有1个和9个", "output": output} for output in outputs])
+    write_rows(tmp_path / "a.scored.jsonl", [{"is_correct": 0, "is_equal": 1}, {"is_correct": 1, "is_equal": 1}])
+    write_rows(tmp_path / "b.scored.jsonl", [{"match": True, "last_match": False}])
+    said = call(
+        compare_modes, "--data_path", tmp_path / "web.jsonl", "--high_quality_path", tmp_path / "clean.jsonl",
+        "--converted_path", tmp_path / "converted.jsonl", "--scored_path", tmp_path / "*.scored.jsonl",
+        "--save_path", tmp_path / "points.json",
+    )  # fmt: skip
+    points = json.loads((tmp_path / "points.json").read_text(encoding="utf-8"))
+    touched = {point["switch"].removeprefix("--as_released "): point["touched"] for point in points[:-7]}
+    assert touched == {
+        "commas": 1, "headings": 0, "repeated_sections": 1, "line_breaks": 1, "leading_tags": 0, "--paper_exact": 3,
+        "without --normalizer unicode": 3, "without --check_answers": 1, "without --matcher rapidfuzz": 3,
+    }  # fmt: skip
+    parsing = {point["point"]: point["touched"] for point in points[-7:-2]}
+    assert parsing == {"spaces": 2, "empty_texts": 1, "other_columns": 0, "lost_numbers": 2, "any": 3}
+    assert [(point["point"], point["rows"], point["touched"]) for point in points[-2:]] == [
+        ("is_equal beside is_correct", 2, 1),
+        ("last_match beside match", 1, 1),
+    ]
+    assert said.out.count("\n") == len(points) and "33.3% of       3 rows   --as_released empty_texts" in said.out
+
+
 # ---------------------------------------------------------------- launchers
 
 
@@ -478,9 +528,12 @@ def test_table_gives_mean_and_spread(tmp_path):
         ),
         ("step3_train_converter.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "train_converter.yaml"]),
         ("step6_train_solver.sh", ["deepspeed --num_gpus 8 common/training/finetune.py", "solver_model"]),
-        ("step7_evaluate.sh", ["vllm serve", "eval.evaluate_ape210k", "eval.cmath_eval", "eval.compare_with_paper"]),
-        ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft.step4_convert_web"]),
-        ("replicate_small.sh", ["small_world", "small_model", "common.training.finetune", "score_small --table"]),
+        (
+            "step7_evaluate.sh",
+            ["vllm serve", "eval/evaluate_ape210k.py", "eval/cmath_eval.py", "eval/compare_with_paper.py"],
+        ),
+        ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft/step4_convert_web.py"]),
+        ("replicate_small.sh", ["small_world.py", "small_model.py", "finetune.py", "score_small.py --table"]),
     ],
 )
 def test_launchers_print_their_commands_under_dry_run(script, expected):
