@@ -13,8 +13,6 @@ Reject                     not an end: this row, or this answer, will not do, an
   AnswerRejected           an answer will not do; it is kept beside the reason
 """
 
-from pathlib import Path
-
 
 class CommonError(Exception):
     exit_code = 1
@@ -41,9 +39,14 @@ class OutputInUse(CommonError):
 
 
 class UnwritableRow(CommonError):
-    def __init__(self, path: Path, index: int, reason: str) -> None:
-        self.reason = reason
+    """Row `index` of the output (counted from 0) cannot be held by its format, because `reason`."""
+
+    def __init__(self, path: str, index: int, reason: str) -> None:
+        self.path, self.index, self.reason = path, index, reason
         super().__init__(f"{path}: row {index} cannot be written: {reason}")
+
+    def __reduce__(self) -> tuple:
+        return UnwritableRow, (self.path, self.index, self.reason)
 
 
 class ServerDown(CommonError):

@@ -15,7 +15,7 @@ from common.rows.atomic import cannot_write, check_target, locked, replace_synce
 from common.rows.files import LINE_ENDINGS, SIDE_FILES, TABLE_ENDINGS, files_below, input_files, known_formats
 from common.rows.json_rows import dump_row
 from common.rows.overlap import refuse_overlap
-from common.rows.reading import count_rows, read_rows, scan_rows
+from common.rows.reading import count_rows, read_rows, scan_rows, schema_of
 from common.rows.tables import BATCH_ROWS
 from common.rows.writing import RowWriter, write_rows
 
@@ -38,6 +38,7 @@ __all__ = [
     "replace_synced",
     "replacing",
     "scan_rows",
+    "schema_of",
     "write_rows",
     "write_text",
 ]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import BadInput, BadRow
+from common.rows import tables
 from common.rows.files import LINE_ENDINGS, TABLE_ENDINGS, input_files, known_formats
 from common.rows.json_rows import READ_CHARS, open_text, scan_text
 from common.rows.tables import scan_dataset_folder, scan_table
@@ -53,6 +54,15 @@ def _named(file: Path, place: Callable[[], str] = lambda: "") -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error, ValueError, OverflowError, pa.ArrowException) as error:
         raise BadInput(f"{file}: cannot be read{place()}: {error}") from error
+
+
+def schema_of(path: str | Path, split: str | None = None) -> pa.Schema | None:
+    """The types of the columns of tables, for the writer of the next; None where one of the files is text."""
+    schemas = []
+    for file in input_files(path):
+        with _named(file):
+            schemas.append(tables.schema_of(file, split))
+    return None if None in schemas else pa.unify_schemas(schemas, promote_options="permissive")
 
 
 def count_rows(path: str | Path, split: str | None = None) -> int:

@@ -1,7 +1,8 @@
 """Rows as tables: parquet, arrow, and the dataset folders of Hugging Face (save_to_disk).
 
 A column has one type: beside 0.5 a 1 comes back as 1.0, and a key that a row lacks as None. What one type cannot hold
-unchanged is refused: two types, whole numbers that a float would round, maps.
+unchanged is refused: two types, whole numbers that a float would round. `schema_of` one table keeps the types for the
+next, where 1 is otherwise a number of 64 bits, and a map a list of pairs of two types.
 """
 
 import json
@@ -37,15 +38,11 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
     with pa.OSFile(str(path)) as source:
-        random_access = source.read(6) == b"ARROW1"
-        source.seek(0)
-        if random_access:
-            reader = pa.ipc.open_file(source)
-            _check_names(reader.schema)
+        reader = _arrow_reader(source)
+        _check_names(reader.schema)
+        if isinstance(reader, pa.ipc.RecordBatchFileReader):
             yield from map(reader.get_batch, range(reader.num_record_batches))
             return
-        reader = pa.ipc.open_stream(source)
-        _check_names(reader.schema)
         end = source.tell()
         for batch in reader:
             end = source.tell()
@@ -56,31 +53,59 @@ def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
             raise ValueError("the stream has no end mark; is the file cut off?")
 
 
+def _arrow_reader(source: pa.OSFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    random_access = source.read(6) == b"ARROW1"
+    source.seek(0)
+    return pa.ipc.open_file(source) if random_access else pa.ipc.open_stream(source)
+
+
 def _check_names(schema: pa.Schema) -> None:
     if twice := [name for at, name in enumerate(schema.names) if name in schema.names[:at]]:
         raise ValueError(f"column {twice[0]!r} is there twice; expected each name once")
 
 
 def scan_dataset_folder(path: Path, split: str | None) -> Iterator[dict]:
+    folder, count = _folder_of_split(path, split), 0
+    for file in _data_files(folder):
+        for row in scan_table(file):
+            count += 1
+            yield row
+    # Only we note the count: datasets leaves in dataset_info.json the one from before a filter.
+    expected = _saved(folder, "state.json", "_rows", int | None, None)
+    if expected not in (count, None):
+        raise BadInput(f"{path}: {count:,} rows in its files, expected {expected:,}; is one cut off?")
+
+
+def _folder_of_split(path: Path, split: str | None) -> Path:
     if (path / "dataset_dict.json").exists():
         splits = [_plain_name(path / "dataset_dict.json", name) for name in _saved(path, "dataset_dict.json", "splits")]
         if split is None and len(splits) == 1:
             split = splits[0]
         if split not in splits:
             raise BadInput(f"{path}: name one of its splits with --split: {', '.join(splits)}")
-        path = path / split
-    elif split is not None and split != (only := _saved(path, "state.json", "_split", str | None)):
+        return path / split
+    if split is not None and split != (only := _saved(path, "state.json", "_split", str | None)):
         raise BadInput(f"{path}: is one split, {only!r}, not {split!r}")
-    count = 0
-    for file in _saved(path, "state.json", "_data_files"):
-        name = file.get("filename") if isinstance(file, dict) else file
-        for row in scan_table(path / _plain_name(path / "state.json", name)):
-            count += 1
-            yield row
-    # Only we note the count: datasets leaves in dataset_info.json the one from before a filter.
-    expected = _saved(path, "state.json", "_rows", int | None, None)
-    if expected not in (count, None):
-        raise BadInput(f"{path}: {count:,} rows in its files, expected {expected:,}; is one cut off?")
+    return path
+
+
+def _data_files(folder: Path) -> list[Path]:
+    files = _saved(folder, "state.json", "_data_files")
+    names = [file.get("filename") if isinstance(file, dict) else file for file in files]
+    return [folder / _plain_name(folder / "state.json", name) for name in names]
+
+
+def schema_of(path: Path, split: str | None = None) -> pa.Schema | None:
+    """The types of the columns of a table; None for a file of text."""
+    if path.is_dir():
+        files = _data_files(_folder_of_split(path, split))
+        return pa.unify_schemas([schema_of(file) for file in files], promote_options="permissive")
+    if path.name.endswith(".parquet"):
+        return pq.read_schema(path)
+    if path.name.endswith(".arrow"):
+        with pa.OSFile(str(path)) as source:
+            return _arrow_reader(source).schema
+    return None
 
 
 def _saved(folder: Path, name: str, key: str, kind: Any = list, default: Any = ...) -> Any:
@@ -107,8 +132,9 @@ class TableFile:
     """Parquet, Arrow stream or dataset folder. A column's type is known only at the end, so batches wait in an
     unnamed temporary file, and are cast to the type that fits them all when it is written out."""
 
-    def __init__(self, part: Path, allow_nan: bool, kind: str) -> None:
+    def __init__(self, part: Path, kind: str, schema: pa.Schema | None) -> None:
         self._part, self._kind = part, kind
+        self._types = {field.name: field.type for field in schema or ()}
         self._rows: list[dict] = []
         self._count = 0
         self._spool = tempfile.TemporaryFile(dir=part.parent)
@@ -118,10 +144,14 @@ class TableFile:
     def encode(self, row: dict) -> dict:
         for key, value in row.items():
             try:
-                _check_text(key)
-                _check_text(value)
+                _check_value(key)
+                _check_value(value)
             except UnicodeEncodeError:
                 raise ValueError(f"{key!r} holds half a surrogate pair, which UTF-8 lacks; .jsonl holds it") from None
+            except OverflowError:
+                if key in self._types:
+                    continue
+                raise ValueError(f"{key!r} holds a number of more than 64 bits; .jsonl holds it") from None
         return row
 
     def add(self, row: dict) -> None:
@@ -144,6 +174,14 @@ class TableFile:
 
     def _column(self, key: str) -> pa.Array:
         values = [row.get(key) for row in self._rows]
+        if key in self._types:
+            try:
+                column = pa.array(values, type=self._types[key])
+                back = column.to_pylist()
+                if back == values or repr(back) == repr(values):  # arrow itself drops halves and keys; NaN is not NaN
+                    return column
+            except (pa.ArrowException, TypeError, OverflowError):
+                pass  # a value that this type does not hold: another may
         try:
             return pa.array(values)
         except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
@@ -157,7 +195,7 @@ class TableFile:
                 self._spool_batch()
             self._spool.seek(0)
             with open(self._part / DATA_FILE if self._kind == "folder" else self._part, "wb") as file:
-                writer = (pq.ParquetWriter if self._kind == "parquet" else pa.ipc.new_stream)(file, self._schema)
+                writer = (pq.ParquetWriter if self._kind == ".parquet" else pa.ipc.new_stream)(file, self._schema)
                 with writer:
                     for size in self._sizes:
                         table = pa.ipc.open_stream(self._spool.read(size)).read_all()
@@ -182,14 +220,17 @@ class TableFile:
             (self._part / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def _check_text(value: Any) -> None:
+def _check_value(value: Any) -> None:
     if isinstance(value, str):
         if not value.isascii():
             value.encode()
+    elif isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError
     elif isinstance(value, dict):
         for key, inner in value.items():
-            _check_text(key)
-            _check_text(inner)
+            _check_value(key)
+            _check_value(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            _check_text(inner)
+            _check_value(inner)

@@ -1,22 +1,21 @@
 """Write rows: a file appears whole and synced, or not at all."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from common.errors import BadInput, CommonError, UnwritableRow
 from common.rows.atomic import Replacement, saying
-from common.rows.files import ending, known_formats
+from common.rows.files import LINE_ENDINGS, ROW_ENDINGS, ending, known_formats
 from common.rows.json_rows import TextFile, gzipped, zstd
 from common.rows.tables import TableFile
 
 
-def write_rows(path: str | Path, rows: Iterable[dict], allow_nan: bool = False) -> int:
+def write_rows(path: str | Path, rows: Iterable[dict], allow_nan: bool = False, schema: pa.Schema | None = None) -> int:
     """Write all rows to `path`, or nothing; returns how many."""
-    with RowWriter(path, allow_nan=allow_nan) as writer:
+    with RowWriter(path, allow_nan, schema) as writer:
         for row in rows:
             writer.write(row)
     return writer.count
@@ -26,25 +25,32 @@ class RowWriter:
     """`with RowWriter(path) as writer: writer.write(row)`: the file appears whole when the block ends well.
 
     While it is open it holds `<path>.lock`, so a second writer of the same file stops, and writes `<path>.part`.
+    `allow_nan` lets text files hold NaN; in a table, columns named in `schema` have its types.
     """
 
-    def __init__(self, path: str | Path, allow_nan: bool = False) -> None:
+    def __init__(self, path: str | Path, allow_nan: bool = False, schema: pa.Schema | None = None) -> None:
         real = Path(os.path.realpath(path))
-        self._format = _FORMATS.get(ending(real))
-        if self._format is None:
+        if ending(real) not in ("", *ROW_ENDINGS):
             raise BadInput(f"{path}: cannot write this format. {known_formats()}")
         self._replacement = Replacement(real, folder=ending(real) == "")
-        self.path, self.count, self._allow_nan = real, 0, allow_nan
+        self.path, self.count, self._allow_nan, self._schema = real, 0, allow_nan, schema
 
     def __enter__(self) -> "RowWriter":
         self._replacement.begin()
         try:
             with saying(self.path):
-                self._file = self._format(self._replacement.part, self._allow_nan)
+                self._file = self._open(self._replacement.part)
         except BaseException:
             self._replacement.drop()
             raise
         return self
+
+    def _open(self, part: Path) -> TextFile | TableFile:
+        kind = ending(self.path)
+        if kind in LINE_ENDINGS:
+            squeeze = {".jsonl.gz": gzipped, ".jsonl.zst": zstd}.get(kind)
+            return TextFile(part, self._allow_nan, array=kind == ".json", squeeze=squeeze)
+        return TableFile(part, kind or "folder", self._schema)
 
     def write(self, *rows: dict) -> None:
         """Write all of these rows, or none of them: UnwritableRow names one that this format cannot hold."""
@@ -53,7 +59,7 @@ class RowWriter:
             try:
                 encoded.append(self._file.encode(row))
             except (ValueError, TypeError, RecursionError) as error:
-                raise UnwritableRow(self.path, self.count + len(encoded), str(error)) from error
+                raise UnwritableRow(str(self.path), self.count + len(encoded), str(error)) from error
         try:
             with saying(self.path):
                 for line in encoded:
@@ -79,14 +85,3 @@ class RowWriter:
             self._replacement.keep()
         else:
             self._replacement.drop()
-
-
-_FORMATS: dict[str, Callable[[Path, bool], Any]] = {
-    ".jsonl": TextFile,
-    ".json": lambda part, nan: TextFile(part, nan, array=True),
-    ".jsonl.gz": lambda part, nan: TextFile(part, nan, squeeze=gzipped),
-    ".jsonl.zst": lambda part, nan: TextFile(part, nan, squeeze=zstd),
-    ".parquet": lambda part, nan: TableFile(part, nan, "parquet"),
-    ".arrow": lambda part, nan: TableFile(part, nan, "arrow"),
-    "": lambda part, nan: TableFile(part, nan, "folder"),
-}
