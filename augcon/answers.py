@@ -69,6 +69,10 @@ async def released_answer(
     return "", answer or (await ask(prompt, tokens // 2)).strip()
 
 
+def field_texts(lang: str) -> tuple[str, str, str]:
+    return _FIELDS[lang]
+
+
 # ---- ours ------------------------------------------------------------------------------------------------------------
 
 ANSWER_MARK = re.compile(
@@ -76,6 +80,12 @@ ANSWER_MARK = re.compile(
     r"[ \t]*[*_]{0,3}[ \t]*[:：][*_]{0,3}",
     re.IGNORECASE | re.MULTILINE,
 )
+_FIELDS = {
+    "en": ("what the answer rests on", "what a user asks", "what a person who knows the matter would say"),
+    "zh": ("回答所依据的内容", "用户提出的问题", "了解情况的人会给出的回答"),
+    "es": ("aquello en que se apoya la respuesta", "lo que pregunta un usuario", "lo que diría quien conoce el asunto"),
+    "pt": ("aquilo em que a resposta se apoia", "o que um usuário pergunta", "o que diria quem conhece o assunto"),
+}
 _LABELS = {
     "en": ("Context", "Question", "Answer"),
     "zh": ("上下文", "问题", "回答"),

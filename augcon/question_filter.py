@@ -7,7 +7,7 @@ kept, dropped = filter_ranked(questions, quota=14)    # the best first; nothing 
 import logging
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from rapidfuzz.distance import LCSseq
@@ -115,23 +115,36 @@ def released_filter(questions: Sequence[str], quota: int, threshold: float = THR
 
 
 def filter_ranked(
-    questions: Sequence[str], quota: int, threshold: float = THRESHOLD, measure: str = "f"
+    questions: Sequence[str],
+    quota: int,
+    threshold: float = THRESHOLD,
+    measure: str = "f",
+    excluded: Similar | None = None,
 ) -> Iterator[tuple[int, str | None]]:
-    """(place, None) for those kept, (place, why) for the others; never more than the quota are kept."""
-    similar, kept = Similar(threshold, measure), []
+    """(place, None) for those kept, (place, why) for the others; never more than the quota are kept, and none that
+    nearly repeats one of `excluded`."""
+    similar, kept = Similar(threshold, measure), 0
     for place, text in enumerate(questions):
-        if len(kept) >= quota:
-            yield place, "beyond the quota"
-            continue
-        question = similar.encode(text)
-        if not question:
-            yield place, "no words"
-        elif (repeated := similar.repeats(question)) is not None:
-            yield place, f"nearly repeats {kept[repeated]}"
+        if kept >= quota:
+            why = "beyond the quota"
+        elif not (question := similar.encode(text)):
+            why = "no words"
+        elif similar.repeats(question) is not None:
+            why = "nearly repeats a better one"
+        elif excluded and excluded.repeats(excluded.encode(text)) is not None:
+            why = "near an excluded question"
         else:
             similar.keep(question)
-            kept.append(place)
-            yield place, None
+            kept, why = kept + 1, None
+        yield place, why
+
+
+def similar_to(questions: Iterable[str], threshold: float = THRESHOLD, measure: str = "f") -> Similar:
+    """What tells whether a question nearly repeats one of these."""
+    similar = Similar(threshold, measure)
+    for question in filter(None, map(similar.encode, questions)):
+        similar.keep(question)
+    return similar
 
 
 def rank(scores: Sequence[float]) -> list[int]:

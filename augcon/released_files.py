@@ -7,13 +7,15 @@ is `queries.json` and `filtered_queries.json`: a key a root, in order; a pair a 
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from augcon.context_tree import quota
 from augcon.prompts import language
 from common.errors import BadInput
-from common.rows import RowWriter, read_rows, replace_synced
+from common.rows import read_rows, replace_synced, write_rows
 
 
 def write_queries(path: str | Path, pairs_of_roots: Iterable[list[tuple[str, str]]]) -> None:
@@ -61,14 +63,12 @@ def question_rows(path: str | Path) -> Iterator[dict]:
             yield {"root": root, "rank": rank, "lang": language(context), "context": context, "question": question}
 
 
-def as_rows(path: str, beside: str | Path, rows: Iterable[dict]) -> str:
-    """`path` itself, or a file of these rows beside an output when it is in the released form."""
+def as_rows(path: str, beside_path: str | Path, convert: Callable[[str], Iterable[dict]]) -> str:
+    """`path` itself, or where it is in the released form a file of the rows that it becomes."""
     if not is_queries(path):
         return path
-    target = f"{beside}.from_released.jsonl"
-    with RowWriter(target) as writer:
-        for row in rows:
-            writer.write(row)
+    target = beside(beside_path, "from_released")
+    write_rows(target, convert(path))
     return target
 
 
@@ -76,6 +76,16 @@ def questions_by_root(path: str | Path) -> Iterator[list[tuple[str, str]]]:
     """Of the questions that step 1 wrote: a list a root."""
     for row in read_rows(path):
         yield [(question["context"], question["question"]) for question in row["questions"]]
+
+
+def kept_by_root(roots_path: str | Path, kept_path: str | Path) -> Iterator[list[tuple[str, str]]]:
+    """Of the questions that step 3 kept: a list a root, empty for those that kept none."""
+    kept = groupby(read_rows(kept_path, allow_nan=True), key=itemgetter("root"))
+    root, rows = next(kept, (None, ()))
+    for row in read_rows(roots_path, allow_nan=True):
+        yield [(one["context"], one["question"]) for one in rows] if row["root"] == root else []
+        if row["root"] == root:
+            root, rows = next(kept, (None, ()))
 
 
 def beside(path: str | Path, name: str) -> str:

@@ -5,9 +5,16 @@ scores = scorer.score([scorer_text(context, question), …])      # in the order
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from common.model_identity import model_identity
+from common.rows import read_rows, write_rows
+from common.shards import run_shards
 
 if TYPE_CHECKING:
     import torch
@@ -142,3 +149,41 @@ def nf4(dtype: str) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, dtype),
     )
+
+
+# ---- many questions, in parts ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scoring:
+    folder: str
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_tokens: int = 16_384
+
+
+@cache
+def _loaded(scoring: Scoring) -> Scorer:
+    return load_scorer(scoring.folder, scoring.device, scoring.dtype)
+
+
+def score_part(scoring: Scoring, source: str, target: str) -> dict[str, int]:
+    """A file of {"context", "question"} to one of {"score"}: a shard, done again from its beginning when killed."""
+    texts = [scorer_text(row["context"], row["question"]) for row in read_rows(source)]
+    scores = _loaded(scoring).score(texts, scoring.batch_tokens)
+    write_rows(target, ({"score": score} for score in scores), allow_nan=True)
+    return {"scored": len(texts)}
+
+
+def score_questions(
+    questions: Iterable[dict], folder: Path, scoring: Scoring, part: int = 4096, **shards: Any
+) -> Iterator[float]:
+    """A score for each {"context", "question"}, in order. Parts that are done are not scored again."""
+    tasks, questions = [], iter(questions)
+    while rows := [{"context": row["context"], "question": row["question"]} for row in islice(questions, part)]:
+        tasks.append((str(folder / f"{len(tasks):06}.questions.jsonl"), str(folder / f"{len(tasks):06}.scores.jsonl")))
+        write_rows(tasks[-1][0], rows)
+    fingerprint = {"scorer": model_identity(scoring.folder), "dtype": scoring.dtype, "tokens": scoring.batch_tokens}
+    run_shards(partial(score_part, scoring), tasks, fingerprint=fingerprint, **shards)
+    for _, target in tasks:
+        yield from (row["score"] for row in read_rows(target, allow_nan=True))
