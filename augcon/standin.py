@@ -1,6 +1,8 @@
-"""How the stand-in answers this method's prompts: a question about a context, and the context cut in two.
+"""How the stand-in answers this method's prompts.
 
 Context 1: … Context 2:                 a question and the last context cut in two
+[yes/no], [mark] and their like at the end   whether the answer says what stands above it; how much of it the text holds
+a system message that names a mark      a sentence of the context, the mark, the sentences nearest to the question
 """
 
 import math
@@ -8,7 +10,7 @@ import random
 import re
 
 from common.llm.standin.prompts import Prompt, split_sections
-from common.llm.standin.quoting import clauses
+from common.llm.standin.quoting import answer_question, clauses, closeness, sentences
 from common.llm.standin.words import QUESTIONS
 
 CONTEXT_1 = re.compile(r"(?:[Cc]ontexto?|CONTEXTO?|子?上下文) ?[1一](?=[:：])")
@@ -43,4 +45,33 @@ def cut_in_two(text: str) -> tuple[str, str]:
     return text[: math.ceil(middle)], text[math.ceil(middle) :]
 
 
-MARK_RULES = (split_context,)
+YES_NO = {"yes/no": ("Yes", "No"), "是/否": ("是", "否"), "sí/no": ("Sí", "No"), "sim/não": ("Sim", "Não")}
+MARKS = ("mark", "分数", "puntuación", "nota")
+LAST_CUE = re.compile(r"\[([^\[\]\n]{1,20})\]\s*$")
+BRACKETED = re.compile(r"^\[[^\[\]\n]{1,30}\] (.*(?:\n(?!\[|\n).*)*)", re.MULTILINE)
+NAMED_MARK = re.compile(r"[\"“«](answer:|回答：|respuesta:|resposta:)[\"”»]")
+
+
+def judge(prompt: Prompt, rng: random.Random) -> str | None:
+    """Texts stand behind names in brackets, the judged one last."""
+    cue = LAST_CUE.search(prompt.user)
+    texts = BRACKETED.findall(prompt.user)
+    if not cue or cue[1] not in (*YES_NO, *MARKS) or len(texts) < 2:
+        return None
+    alike = max(closeness(texts[-1], text) for text in texts[:-1])
+    if cue[1] in YES_NO:
+        return YES_NO[cue[1]][alike < 0.5]
+    return str(min(10, 1 + round(8 * alike) + rng.randint(0, 1)))
+
+
+def answer_under_mark(prompt: Prompt, rng: random.Random) -> str | None:
+    mark = NAMED_MARK.search(prompt.asked)
+    answer = mark and answer_question(prompt, rng)
+    if not answer:
+        return None
+    thought = rng.choice(sentences(prompt.given))
+    return f"{thought}\n\n{mark[1].capitalize()} {answer}"
+
+
+MARK_RULES = (split_context, judge)
+WISH_RULES = (answer_under_mark,)
