@@ -91,17 +91,18 @@ class Options:
             raise BadInput("--max_source_length: prompt and response cannot be told apart with --loss_on all")
 
 
-def make_training_parser(docstring: str | None) -> Any:
-    from trl import ModelConfig, SFTConfig, TrlParser
+def make_training_parser(docstring: str | None, options: type = Options, config: str = "SFTConfig") -> Any:
+    import trl
+    from trl import ModelConfig, TrlParser
 
-    class Wanted(SFTConfig):
-        """Only the values: SFTConfig itself starts the distributed machinery when it is made."""
+    class Wanted(getattr(trl, config)):
+        """Only the values: the configuration itself starts the distributed machinery when it is made."""
 
         def __post_init__(self) -> None:
             pass
 
     parser = TrlParser(
-        (Options, Wanted, ModelConfig),
+        (options, Wanted, ModelConfig),
         description=docstring,
         usage="%(prog)s [--config FILE] --data_path … --model_name_or_path … --output_dir … [any argument below]",
         formatter_class=make_parser(None).formatter_class,
@@ -115,10 +116,13 @@ def make_training_parser(docstring: str | None) -> Any:
     return parser
 
 
-def parse_args(docstring: str | None = None, arguments: list[str] | None = None) -> tuple[Options, Any, Any]:
+def parse_args(
+    docstring: str | None = None, arguments: list[str] | None = None, kind: type = Options, config: str = "SFTConfig"
+) -> tuple[Any, Any, Any]:
+    """`kind` and `config` are others for another trainer of TRL's than that of fine-tuning."""
     import yaml
 
-    parser = make_training_parser(docstring)
+    parser = make_training_parser(docstring, kind, config)
     words = sys.argv[1:] if arguments is None else arguments
     words = [part for word in words for part in _halves(word)]
     try:
@@ -128,7 +132,7 @@ def parse_args(docstring: str | None = None, arguments: list[str] | None = None)
     if unknown:
         parser.error(f"not known, here or in --config: {' '.join(unknown)}")
     for name, instead in NOT_HERE.items():
-        if getattr(training, name):
+        if getattr(training, name, None):
             raise BadInput(f"--{name} has no use here: {instead}")
     settle_batch(options, training)
     settle_adapter(model, training)
