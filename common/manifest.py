@@ -178,7 +178,8 @@ def verify(output: str | Path) -> list[str]:
     facts, wrong = read(output), []
     if facts.get("checksum") != _checksum(_load(path)):
         wrong.append(f"{path}: is not what the run wrote; it was edited")
-    if (named := str(path).removesuffix(".manifest.json")) not in facts["outputs"]:
+    named = str(path).removesuffix(".manifest.json")
+    if not any(name == named or name.startswith(named + os.sep) for name in facts["outputs"]):  # of a model: its files
         wrong.append(f"{named}: is not an output of the run that {path.name} tells of")
     if not facts["inputs"]:
         wrong.append(f"{path}: names no inputs")

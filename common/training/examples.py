@@ -110,10 +110,8 @@ def nothing_to_learn(example: Example) -> bool:
     return all(label == NO_LOSS for label in example["labels"])
 
 
-def read_examples(
-    path: str, tokenizer: Any, options: Any, max_length: int | None, text_field: str
-) -> tuple[list[Example], Counter, list[dict]]:
-    """(examples, counts, the rows left out and why); `options` are those of common/training/arguments.py."""
+def read_examples(path: str, tokenizer: Any, options: Any, training: Any) -> tuple[list[Example], Counter, list[dict]]:
+    """(examples, counts, the rows left out and why), as the arguments of common/training/arguments.py say."""
     chat = options.format == "chat" or options.format == "auto" and bool(tokenizer.chat_template)
     examples: list[Example] = []
     left_out: list[dict] = []
@@ -124,7 +122,7 @@ def read_examples(
             if isinstance(row, BadRow):
                 raise row
             if options.format == "text":
-                whole = encode_text(tokenizer, need(row, text_field))
+                whole = encode_text(tokenizer, need(row, training.dataset_text_field))
             else:
                 messages = conversation(row, options.prompt_key, options.response_key, options.system_prompt)
                 whole = encode(tokenizer, messages, chat, options.loss_on)
@@ -138,7 +136,7 @@ def read_examples(
         if options.max_source_length:
             fitting = cut_apart(whole, options.max_source_length, options.max_target_length, tokenizer.eos_token_id)
         else:
-            fitting = cut(whole, max_length)
+            fitting = cut(whole, training.max_length)
         is_cut = fitting["input_ids"] != whole["input_ids"]
         if is_cut and (options.too_long == "drop" or nothing_to_learn(fitting)):
             counts["dropped, too long"] += 1
@@ -151,8 +149,12 @@ def read_examples(
     return examples, counts, left_out
 
 
+def left_out_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".rejected.jsonl")
+
+
 def write_left_out(folder: Path, left_out: list[dict]) -> None:
-    path = folder.with_name(folder.name + ".rejected.jsonl")
+    path = left_out_path(folder)
     path.unlink(missing_ok=True)  # of an earlier run
     if left_out:
         write_rows(path, left_out)

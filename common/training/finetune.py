@@ -12,6 +12,7 @@ hosts.txt instead of --num_gpus. One CPU or GPU: python common/training/finetune
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from common import manifest
 from common.errors import BadInput, CommonError
 from common.model_identity import model_identity
 from common.program import run_main
+from common.rows import input_files, locked, refuse_overlap
 from common.training import hush_bars
 from common.training.arguments import Options, parse_args
-from common.training.examples import Example, read_examples, write_left_out
+from common.training.examples import Example, left_out_path, read_examples, write_left_out
 from common.training.plan import make_plan, processes_and_nodes, refuse_what_cannot_fit, speed_of
 from common.training.restart import begin, is_done, last_checkpoint, settings_of, step_of
 
@@ -156,30 +158,35 @@ def draw_loss(curve: list[tuple[int, float]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def all_settings(options: Options, training: Any, model: Any) -> dict[str, Any]:
+def data_paths(options: Options) -> list[str]:
+    return [path for path in (options.data_path, options.eval_data_path) if path]
+
+
+def refuse_to_write_over(folder: Path, options: Options, model: Any) -> None:
+    start = model.model_name_or_path
+    reads = [file for path in data_paths(options) for file in input_files(path)]
+    reads += [start] if Path(start).is_dir() else []
+    refuse_overlap(reads, [folder, manifest.path_of(folder), left_out_path(folder)])
+
+
+def all_settings(options: Options, training: Any, model: Any, inputs: dict[str, str]) -> dict[str, Any]:
     """What must not change while a training is under way; data and model by what they hold."""
     zero = training.deepspeed and {"deepspeed": Path(str(training.deepspeed)).stem}
     return settings_of(options, training, model, zero or {}) | {
         "processes": processes_and_nodes()[0],
-        "data": list(manifest.hash_inputs([options.data_path]).values()),
+        "data": list(inputs.values()),
         "model": model_identity(model.model_name_or_path),
     }
 
 
-def finish(folder: Path, trainer: Any, tokenizer: Any, data_path: str, **facts: Any) -> None:
+def finish(folder: Path, trainer: Any, tokenizer: Any, **facts: Any) -> None:
     """Everything beside the weights; the manifest last, because it says that the training is done."""
     tokenizer.save_pretrained(folder)
     curve = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if curve:
         draw_loss(curve, folder / "loss.png")
-    manifest.write(
-        folder,
-        **manifest.about_this_process(),
-        **facts,
-        inputs=manifest.hash_inputs([data_path]),
-        outputs={str(file): manifest.hash_file(file) for file in sorted(folder.iterdir()) if file.is_file()},
-        loss=curve,
-    )
+    outputs = {str(file): manifest.hash_file(file) for file in sorted(folder.iterdir()) if file.is_file()}
+    manifest.write(folder, **manifest.about_this_process(), **facts, outputs=outputs, loss=curve)
     last_loss = curve[-1][1] if curve else None
     print_line({"steps": trainer.state.global_step, "last_loss": last_loss} | (facts["speed"] or {}))
 
@@ -191,27 +198,32 @@ def print_line(facts: dict[str, Any]) -> None:
 def main() -> None:
     options, training, model = parse_args(__doc__)
     hush_bars()
-    folder, settings = Path(training.output_dir), all_settings(options, training, model)
+    folder, is_first = Path(training.output_dir), int(os.environ.get("RANK", 0)) == 0
+    refuse_to_write_over(folder, options, model)
+    before, inputs = manifest.stamps(data_paths(options)), manifest.hash_inputs(data_paths(options))
+    settings = all_settings(options, training, model, inputs)
     if is_done(folder, settings):
         print_line({"done": str(folder), "why": "trained with these data and settings before"})
         return
-    tokenizer = load_tokenizer(training, model)
-    how = (tokenizer, options, training.max_length, training.dataset_text_field)
-    examples, counts, left_out = read_examples(options.data_path, *how)
-    to_evaluate = read_examples(options.eval_data_path, *how)[0] if options.eval_data_path else None
-    plan, checkpoint = make_plan(training, model, examples), last_checkpoint(folder)
-    is_first = int(os.environ.get("RANK", 0)) == 0
-    if is_first:
-        print_line({"counts": counts, "plan": plan, "goes_on_from": checkpoint and str(checkpoint)})
-    if not options.ignore_memory:
-        refuse_what_cannot_fit(plan, training.deepspeed, model.use_peft)
-    if is_first:
-        begin(folder, settings)
-        write_left_out(folder, left_out)
-    trainer = make_trainer(trainer_settings(training), model, tokenizer, examples, to_evaluate)
-    speed = train(trainer, checkpoint, plan)
-    if is_first:
-        finish(folder, trainer, tokenizer, options.data_path, arguments=settings, counts=counts, plan=plan, speed=speed)
+    with locked(folder) if is_first else nullcontext():
+        tokenizer = load_tokenizer(training, model)
+        examples, counts, left_out = read_examples(options.data_path, tokenizer, options, training)
+        to_evaluate = options.eval_data_path and read_examples(options.eval_data_path, tokenizer, options, training)[0]
+        if manifest.stamps(data_paths(options)) != before:
+            raise BadInput(f"{options.data_path}: changed while it was read; nothing is trained, run again")
+        plan, checkpoint = make_plan(training, model, examples), last_checkpoint(folder)
+        if is_first:
+            print_line({"counts": counts, "plan": plan, "goes_on_from": checkpoint and str(checkpoint)})
+        if not options.ignore_memory:
+            refuse_what_cannot_fit(plan, training.deepspeed, model.use_peft)
+        if is_first:
+            begin(folder, settings)
+            write_left_out(folder, left_out)
+        trainer = make_trainer(trainer_settings(training), model, tokenizer, examples, to_evaluate)
+        facts = {"arguments": settings, "inputs": inputs, "counts": counts, "plan": plan}
+        facts["speed"] = train(trainer, checkpoint, plan)
+        if is_first:
+            finish(folder, trainer, tokenizer, **facts)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from common.errors import BadInput, BadRow, CommonError
+from common import manifest
+from common.errors import BadInput, BadRow, CommonError, OutputInUse
 from common.rows import read_rows, write_rows
 from common.training import finetune, merge, small_model
 from common.training.arguments import parse_args
@@ -97,6 +98,7 @@ def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeyp
     curve = dict(facts["loss"])
     assert curve[12] < curve[1] - 0.3
     assert (whole / "loss.png").stat().st_size > 1000
+    assert manifest.verify(whole) == []
     assert facts["plan"]["steps"] == 12 and facts["counts"]["rows"] == len(ROWS)
     killed = begun_from(place, "killed", "whole", 6, 12)
     (killed / "checkpoint-12" / "trainer_state.json").unlink()  # it is written last
@@ -224,8 +226,11 @@ def test_other_data_or_another_model_in_the_same_place_are_refused(monkeypatch, 
 
 def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, place):
     before = (place / "start" / "model.safetensors").read_bytes()
-    with pytest.raises(BadInput, match="holds a model that was not made here"):
+    with pytest.raises(BadInput, match="both input and output"):
         train(monkeypatch, capsys, place, "start")
+    shutil.copytree(place / "start", place / "foreign")
+    with pytest.raises(BadInput, match="holds a model that was not made here"):
+        train(monkeypatch, capsys, place, "foreign")
     for program, arguments in (
         (small_model, ["--data_path", place / "rows.jsonl"]),
         (merge, ["--adapter_path", place / "start"]),
@@ -243,6 +248,18 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
     first = (place / "small" / "model.safetensors").read_bytes()
     small_model.main()
     assert (place / "small" / "model.safetensors").read_bytes() == first
+
+
+def test_two_runs_on_one_folder(monkeypatch, capsys, place):
+    holder = (
+        "from common.rows import locked; import sys\nwith locked(sys.argv[1]): print(1, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holder, place / "taken"]
+    with subprocess.Popen([*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
+        other.stdout.readline()
+        with pytest.raises(OutputInUse):
+            train(monkeypatch, capsys, place, "taken")
+        other.stdin.close()
 
 
 # ---------------------------------------------------------------- what is trained
@@ -276,7 +293,7 @@ def test_what_is_no_adapter_is_named(monkeypatch, place):
 def test_packed_examples_do_not_see_each_other(place):
     options, training, model = parse_args(None, command_line(place, "packed", "--packing", "--max_length", 64))
     tokenizer = AutoTokenizer.from_pretrained(place / "start")
-    examples, _, _ = read_examples(options.data_path, tokenizer, options, 64, "text")
+    examples, _, _ = read_examples(options.data_path, tokenizer, options, training)
     trainer = finetune.make_trainer(finetune.trainer_settings(training), model, tokenizer, examples)
     batch = next(iter(trainer.get_train_dataloader()))
     model, ids = trainer.model.eval(), batch["input_ids"]
@@ -424,9 +441,9 @@ def test_memory_without_deepspeed():
 
 
 def test_a_bad_row_is_named_or_left_out(place):
-    def read(*more, max_length=1024):
-        options = arguments_of(*more)[0]
-        return read_examples(str(place / "bad.jsonl"), tokenizer, options, max_length, "text")
+    def read(*more):
+        options, training, _ = arguments_of(*more)
+        return read_examples(str(place / "bad.jsonl"), tokenizer, options, training)
 
     tokenizer = AutoTokenizer.from_pretrained(place / "start")
     write_rows(place / "bad.jsonl", [ROWS[0], {"instruction": "1+1=?"}, *ROWS[1:3]])
@@ -435,6 +452,6 @@ def test_a_bad_row_is_named_or_left_out(place):
     examples, counts, left_out = read("--on_bad_row", "skip")
     assert len(examples) == 3 and counts["bad rows"] == 1 and left_out[0]["index"] == 1
     with pytest.raises(CommonError, match="'dropped, too long': 3"):
-        read("--on_bad_row", "skip", max_length=3)
+        read("--on_bad_row", "skip", "--max_length", 3)
     write_rows(place / "bad.jsonl", [{"messages": []}, {"messages": [{"role": "user", "content": "1"}]}, ROWS[0]])
     assert read("--on_bad_row", "skip")[1]["bad rows"] == 2

@@ -1,5 +1,7 @@
 """Label masks: the loss is on the response, whatever the template, and the prompt is the one a server would send."""
 
+from argparse import Namespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,16 +136,18 @@ def test_source_and_target_are_cut_apart(prompt, response, source, target):
 def test_too_long_is_dropped_or_cut(tmp_path, too_long, length):
     tokenizer = tokenizer_with("{% for m in messages %}{{ m.content }}{% endfor %}")
     write_rows(tmp_path / "rows.jsonl", [{"instruction": "ask", "output": "reply"}])
-    options = Options(data_path="", too_long=too_long)
+    how = (str(tmp_path / "rows.jsonl"), tokenizer, Options(data_path="", too_long=too_long))
     whole = encode(tokenizer, conversation({"instruction": "ask", "output": "reply"}, "instruction", "output"))
     assert len(whole["input_ids"]) == 8
     if length >= 8 or (too_long == "cut" and length > 3):  # else nothing would be left to learn
-        (example,), counts, left_out = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, length, "text")
+        (example,), counts, left_out = read_examples(
+            str(tmp_path / "rows.jsonl"), tokenizer, options, Namespace(max_length=length)
+        )
         assert example == {name: values[:length] for name, values in whole.items()}
         assert (counts["cut"], counts["dropped, too long"], left_out) == (int(length < 8), 0, [])
     else:
         with pytest.raises(BadInput, match="'dropped, too long': 1"):
-            read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, length, "text")
+            read_examples(*how, Namespace(max_length=length))
 
 
 def test_alpacas_input_is_trained_on():
@@ -184,8 +188,10 @@ def test_a_text_that_is_ready_is_learned_as_it_is(tmp_path):
     tokenizer = tokenizer_with(CHATML)
     text = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>"
     write_rows(tmp_path / "rows.jsonl", [{"text": text}])
-    options = Options(data_path="", format="text")
-    (example,), _, _ = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, None, "text")
+    options, training = Options(data_path="", format="text"), Namespace(max_length=None, dataset_text_field="text")
+    (example,), _, _ = read_examples(
+        str(tmp_path / "rows.jsonl"), tokenizer, options, Namespace(max_length=None, dataset_text_field="text")
+    )
     assert example["labels"] == example["input_ids"] and tokenizer.decode(example["input_ids"]) == text
 
 
