@@ -140,9 +140,7 @@ def test_too_long_is_dropped_or_cut(tmp_path, too_long, length):
     whole = encode(tokenizer, conversation({"instruction": "ask", "output": "reply"}, "instruction", "output"))
     assert len(whole["input_ids"]) == 8
     if length >= 8 or (too_long == "cut" and length > 3):  # else nothing would be left to learn
-        (example,), counts, left_out = read_examples(
-            str(tmp_path / "rows.jsonl"), tokenizer, options, Namespace(max_length=length)
-        )
+        (example,), counts, left_out = read_examples(*how, Namespace(max_length=length))
         assert example == {name: values[:length] for name, values in whole.items()}
         assert (counts["cut"], counts["dropped, too long"], left_out) == (int(length < 8), 0, [])
     else:
@@ -189,9 +187,7 @@ def test_a_text_that_is_ready_is_learned_as_it_is(tmp_path):
     text = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>"
     write_rows(tmp_path / "rows.jsonl", [{"text": text}])
     options, training = Options(data_path="", format="text"), Namespace(max_length=None, dataset_text_field="text")
-    (example,), _, _ = read_examples(
-        str(tmp_path / "rows.jsonl"), tokenizer, options, Namespace(max_length=None, dataset_text_field="text")
-    )
+    (example,), _, _ = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, training)
     assert example["labels"] == example["input_ids"] and tokenizer.decode(example["input_ids"]) == text
 
 
