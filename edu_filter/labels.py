@@ -60,7 +60,7 @@ class Taxonomy:
     ids: dict[str, dict[str, str]]  # kind -> folded name -> id
     names: dict[str, dict[str, dict[str, str]]]  # kind -> id -> language -> name
     domain_of: dict[str, str]  # use case -> domain
-    none: str = "none"
+    about: dict[str, dict[str, str]]  # domain -> language -> a few words
 
     def name(self, kind: str, identity: str, lang: str) -> str:
         names = self.names[kind].get(identity, {})
@@ -81,7 +81,18 @@ def load_taxonomy(path: str = str(Path(__file__).with_name("domains.json"))) -> 
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: not a taxonomy like edu_filter/domains.json: {error!r}") from None
-    return Taxonomy(ids, names, domain_of)
+    return Taxonomy(ids, names, domain_of, {domain["id"]: domain.get("about", {}) for domain in data["domains"]})
+
+
+def listed(taxonomy: Taxonomy, lang: str) -> str:
+    """The taxonomy as a prompt shows it."""
+    lines = []
+    for domain in taxonomy.about:
+        about = taxonomy.about[domain].get(lang)
+        lines.append(f"- {taxonomy.name('domains', domain, lang)}" + (f": {about}" if about else ""))
+        uses = [use for use, its_domain in taxonomy.domain_of.items() if its_domain == domain]
+        lines += [f"  * {taxonomy.name('use_cases', use, lang)}" for use in uses]
+    return "\n".join(lines)
 
 
 def _key(name: str) -> str:

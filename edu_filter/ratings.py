@@ -122,6 +122,13 @@ def _number_after(tail: str) -> tuple[float, int] | None:
     return value, found.end()
 
 
+def reason_of(reply: str) -> str:
+    """What the rater says before its last mark."""
+    lines = reply.splitlines()
+    marked = [place for place, line in enumerate(lines) if _MARK.search(folded(line))]
+    return "\n".join(lines[: marked[-1]]).strip() if marked else reply.strip()
+
+
 # ---------------------------------------------------------------- in a prompt
 
 

@@ -1,7 +1,7 @@
 """How the stand-in answers this method's prompts.
 
-PUNTUACIÓN EDUCATIVA (or its like)      a reason and the mark with 0-5
-DOMINIO … CASOS DE USO                  both lines, filled from the prompt's own lists
+PUNTUACIÓN EDUCATIVA (or its like)      a reason and the mark with 0-5; the mark alone where only that is asked for
+DOMINIO … CASOS DE USO (or its like)    both lines, filled from the prompt's own lists
 """
 
 import random
@@ -37,25 +37,32 @@ USE_CASES = ("Tutoría STEM", "Educación Cultural", "Telemedicina", "Comercio e
 NO_DOMAIN = "Sin coincidencia"
 
 EDU_SCORE = re.compile(
-    r"PUNTUACIÓN EDUCATIVA|PONTUAÇÃO EDUCA(?:TIVA|CIONAL)|[Ee]ducational [Ss]core|教育(?:价值)?(?:评分|得分)"
+    r"(?i)PUNTUACIÓN EDUCATIVA|PONTUAÇÃO EDUCA(?:TIVA|CIONAL)|educational score|教育(?:价值)?(?:评分|得分)"
 )
 EDU_LABELS = re.compile(r"(?i)(DOMINIOS?|DOM[IÍ]NIOS?)\b.*?(CASOS DE USO)", re.DOTALL)
+EDU_FORMAT = re.compile(r"(?m)^(DOMINIO|DOMÍNIO|DOMAIN|领域): <.*\n(CASOS DE USO|USE CASES|用例): <")
+NONE_FITS = re.compile(r"(?:escribe|escreva|write|就写) ?([^.。\n]+)[.。]$", re.MULTILINE)
 
 
 def score_education(prompt: Prompt, rng: random.Random) -> str | None:
     marks = list(EDU_SCORE.finditer(prompt.user))
     if not marks:
         return None
+    mark = marks[-1][0]
+    if not any(section.role == "text" for section in prompt.sections) and len(prompt.user) < 150:
+        return f"{mark}: 1"  # only the number is asked for, and the document is not in this turn
     text = prompt.given.lower()[:LONGEST_READ]
     teaching = sum(stem in text for stem in TEACHING_STEMS)
     advertising = sum(stem in text for stem in ADVERTISING_STEMS)
     score = min(5, max(0, (teaching + 1) // 2 + (len(text) > 400) - advertising))
-    language = {"PU": "es", "PO": "pt", "教育": "zh"}.get(marks[-1][0][:2], "en")
+    language = {"PU": "es", "PO": "pt", "教育": "zh"}.get(mark[:2].upper(), "en")
     reason = EDU_REASONS[language].format(clauses(prompt.given, prompt.language)[0], teaching, advertising)
-    return f"{reason}\n\n{marks[-1][0]}: {score}"
+    return f"{reason}\n\n{mark}: {score}"
 
 
 def label_domains(prompt: Prompt, rng: random.Random) -> str | None:
+    if form := EDU_FORMAT.search(prompt.user):
+        return _label_from_list(prompt, *form.groups())
     heads = EDU_LABELS.search(prompt.user)
     if not heads:
         return None
@@ -71,6 +78,33 @@ def label_domains(prompt: Prompt, rng: random.Random) -> str | None:
 
     found = nearest(domains, 2) or [NO_DOMAIN]
     return f"DOMINIO: {', '.join(found)}\nCASOS DE USO: {', '.join(nearest(use_cases, 3) or list(use_cases)[:1])}"
+
+
+def _label_from_list(prompt: Prompt, domain_mark: str, use_mark: str) -> str:
+    """The domains whose names, explanations or use cases share stems with the text, and such use cases of theirs."""
+    text = prompt.given.lower()[:LONGEST_READ]
+    domains: dict[str, list[str]] = {}
+    hits: dict[str, int] = {}
+    for bullet, line in re.findall(r"(?m)^ *([-*]) (.+)$", prompt.user.replace(prompt.given, "")):
+        name = re.split(r"[:：]", line)[0].strip()
+        hits[name] = sum(stem in text for stem in _stems(line))
+        if bullet == "-":
+            domains[name] = []
+        elif domains:
+            domains[list(domains)[-1]].append(name)
+    totals = {domain: hits[domain] + sum(hits[use] for use in uses) for domain, uses in domains.items()}
+    best = [domain for domain in sorted(domains, key=lambda domain: -totals[domain]) if totals[domain]][:2]
+    none = NONE_FITS.search(prompt.user)
+    none = none[1].strip() if none else NO_DOMAIN
+    uses = [use for domain in best for use in sorted(domains[domain], key=lambda use: -hits[use])[:1]]
+    return f"{domain_mark}: {', '.join(best) or none}\n{use_mark}: {', '.join(uses) or none}"
+
+
+def _stems(line: str) -> set[str]:
+    words = re.findall(r"[^\W\d_]{5,}", line.lower())
+    chinese = re.findall(r"[\u4e00-\u9fff]+", line)
+    pairs = {run[at : at + 2] for run in chinese for at in range(len(run) - 1)}
+    return {word[:6] for word in words if not word[0] > "\u4e00"} | pairs
 
 
 def _listed(text: str) -> list[str]:

@@ -1,0 +1,152 @@
+"""edu_filter step 1: a model rates the educational value of documents from 0 to 5, and says why.
+
+    python edu_filter/step1_rate.py --dataset_path edu_filter/sample/documents.jsonl --output_path out/ratings.jsonl
+
+in   {"texto": "La célula es la unidad básica de los seres vivos. ..."}
+out  the same rows with "rating" (3.5), "int_rating" (4), "reason", "lang", "rater" and "rated_chars"; documents without
+     a rating are in out/ratings.jsonl.rejected.jsonl with the reply. --output_path out/ratings.json writes the released
+     file, {"0": {"Score": "3.5", "Prompt": "La célula ..."}}, and the rows beside it
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+from common.errors import AnswerRejected, Reject
+from common.languages import detect_language
+from common.llm import Answer, Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
+from common.program import make_parser, positive, run_main
+from common.rows import read_rows, write_text
+from common.step import add_step_arguments, step_options
+from edu_filter.asking import (
+    RELEASED_COLUMN,
+    Prompts,
+    add_document_arguments,
+    asked_when_released,
+    count_documents,
+    document_of,
+    documents,
+    json_and_rows,
+    prompts_of,
+)
+from edu_filter.ratings import MARKS, int_score, parse_rating, reason_of, released_json, released_rating
+from edu_filter.sampling import SampledStep, sample_rows
+
+ONLY_THE_NUMBER = {
+    "es": "Falta la puntuación. Escribe solo esta línea, con un número de 0 a 5:\n{mark}: <número>",
+    "pt": "Falta a pontuação. Escreva apenas esta linha, com um número de 0 a 5:\n{mark}: <número>",
+    "en": "The score is missing. Write this line only, with a number from 0 to 5:\n{mark}: <number>",
+    "zh": "缺少评分。只写这一行，填0到5的数字：\n{mark}: <数字>",
+}
+MORE_TOKENS = 4  # times as many for a reply that was cut off before its rating
+
+
+def rate(prompts: Prompts, column: str, rater: str | None, max_tokens: int, attempts: int) -> Callable:
+    """One document: asked, asked for the number alone if that is missing, rejected in the end."""
+
+    async def work(row: dict, ask: Ask) -> dict:
+        text = document_of(row, column)
+        lang = prompts.language(text)
+        first = request = prompts.request(text, lang)
+        for sample in range(attempts):
+            answer = await ask(request, sample)
+            try:
+                rating = parse_rating(answer.text)
+            except Reject as why:
+                cut = answer.finish_reason == "length"
+                rejected = AnswerRejected(f"cut off at max_tokens: {why.reason}" if cut else why.reason, answer.text)
+                # The same request would get the same reply: temperature is 0.
+                asked = ONLY_THE_NUMBER[lang].format(mark=MARKS[lang])
+                more = [{"role": "assistant", "content": answer.text}, {"role": "user", "content": asked}]
+                request = (
+                    Request(first.messages, max_tokens=MORE_TOKENS * max_tokens)
+                    if cut
+                    else Request(first.messages + more)
+                )
+                continue
+            facts = {"rating": rating, "int_rating": int_score(rating), "reason": reason_of(answer.text)}
+            return row | facts | {"lang": lang, "rater": rater, "rated_chars": len(prompts.shown(text))}
+        raise rejected
+
+    return work
+
+
+def use_released(row: dict, answer: Answer) -> dict:
+    rating = released_rating(answer.text)
+    if rating is None:
+        raise Reject("no rating of the released form")
+    return row | {"rating": rating}
+
+
+def write_released(path: Path, rows_path: str, column: str) -> None:
+    """The released file; its row numbers are those of the input."""
+    entries = ((row["row"], {"Score": _text(row["rating"]), "Prompt": row[column]}) for row in read_rows(rows_path))
+    write_text(path, released_json(entries))
+
+
+def _text(rating: float | str) -> str:
+    return rating if isinstance(rating, str) else f"{rating:g}"
+
+
+def sampler(number: int | None, seed: int, by_lang: bool, column: str) -> Callable | None:
+    def language(found: tuple[int, object]) -> str:
+        return detect_language(str(found[1].get(column, ""))) if isinstance(found[1], dict) else ""
+
+    group = {"group": language} if by_lang else {}
+    return partial(sample_rows, number=number, seed=seed, **group) if number else None
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    add_document_arguments(parser, "rate")
+    group = parser.add_argument_group("rating")
+    group.add_argument("--rubric", choices=["points", "levels"], default="points", help="points added up, or levels")
+    group.add_argument("--sample_num", type=positive, help="rate so many rows, drawn evenly; without it all")
+    group.add_argument("--sample_by_lang", action="store_true", help="as many rows of each language, as far as they go")
+    group.add_argument("--seed", type=int, default=0, help="of the sample")
+    add_step_arguments(parser)
+    add_llm_arguments(parser, temperature=0.0, max_tokens=512)
+    args = parser.parse_args()
+    if args.paper_exact and not args.prompt_path:
+        parser.error("--paper_exact: give the prompt file with --prompt_path; ours are for chats")
+    args.model, args.data_path = args.model or args.model_path, documents(args.data_path)
+    args.text_column = RELEASED_COLUMN if args.paper_exact else args.text_column  # read whatever the flag says
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    prompts = prompts_of(args, "rate" if args.rubric == "points" else "rate_levels")
+    released, rows_path = json_and_rows(args.save_path)
+    rows = count_documents(args.data_path, args.split) if args.paper_exact else 0
+    asked = asked_when_released(rows, args.batch_size) if args.paper_exact else None
+    sample = sampler(args.sample_num, args.seed, args.sample_by_lang, args.text_column)
+    options = llm_options(args)
+    with SampledStep(
+        [args.data_path], rows_path, sample=sample, first=asked, number_rows=released is not None,
+        writes=[released] if released else [], **step_options(args),
+    ) as step:  # fmt: skip
+        step.facts["prompts"] = prompts.hashes()
+
+        def make_request(row: dict) -> Request:
+            text = document_of(row, args.text_column, args.paper_exact)
+            return prompts.request(text, prompts.language(text))
+
+        if args.paper_exact:
+            step.counts["left out with the last batch"] = rows - asked
+            ask_rows(step, dataclasses.replace(options, max_attempts=1), make_request, use_released)
+        elif args.dry_run:
+            ask_rows(step, options, make_request, use_released)
+        else:
+            work_rows(step, options, rate(prompts, args.text_column, args.model, args.max_tokens, args.max_attempts))
+    if released and asked != 0:
+        write_released(released, rows_path, args.text_column)
+
+
+if __name__ == "__main__":
+    run_main(main)
