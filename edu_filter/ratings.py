@@ -149,6 +149,15 @@ def released_json(entries: Iterable[tuple[int, dict]]) -> str:
     return json.dumps({str(index): entry for index, entry in entries}, ensure_ascii=False, indent=4)
 
 
+def is_released_json(path: str | Path) -> bool:
+    """A .json that holds one object, not an array of rows or an object a line."""
+    if not str(path).endswith(".json") or not Path(path).is_file():
+        return False
+    with open(path, encoding="utf-8") as file:
+        head = file.read(4096)
+    return re.match(r'\s*\{\s*(?:\}|"\d+"\s*:\s*\{)', head) is not None
+
+
 def read_released_json(path: str | Path) -> Iterator[dict]:
     """Its entries in order, as rows {"rating": "3.5", "text": "..."}."""
     try:

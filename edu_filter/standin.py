@@ -61,7 +61,7 @@ def score_education(prompt: Prompt, rng: random.Random) -> str | None:
 
 
 def label_domains(prompt: Prompt, rng: random.Random) -> str | None:
-    if form := EDU_FORMAT.search(prompt.user):
+    if (form := EDU_FORMAT.search(prompt.user)) and re.search(r"(?m)^ +\* ", prompt.user):
         return _label_from_list(prompt, *form.groups())
     heads = EDU_LABELS.search(prompt.user)
     if not heads:

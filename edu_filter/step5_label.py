@@ -33,6 +33,7 @@ from edu_filter.asking import (
     prompts_of,
 )
 from edu_filter.labels import (
+    KINDS,
     Taxonomy,
     listed,
     load_taxonomy,
@@ -61,9 +62,12 @@ def label_user(step: Step, prompts: Prompts, column: str, taxonomy: Taxonomy) ->
         labels = parse_labels(answer.text, taxonomy)
         if answer.finish_reason == "length" and not labels["use_cases"]:
             raise Reject("cut off at max_tokens before the use cases")
-        step.counts["rows with only one of the lists"] += not (labels["domains"] and labels["use_cases"])
-        step.counts["names not in the list"] += sum(len(labels.get(f"other_{k}", [])) for k in ("domains", "use_cases"))
-        step.counts["use cases outside their domains"] += len(outside_their_domains(labels, taxonomy))
+        found = {
+            "rows with only one of the lists": not (labels["domains"] and labels["use_cases"]),
+            "names not in the list": sum(len(labels.get(f"other_{kind}", [])) for kind in KINDS),
+            "use cases outside their domains": len(outside_their_domains(labels, taxonomy)),
+        }
+        step.counts.update({name: count for name, count in found.items() if count})
         return row | labels | {"lang": prompts.language(row[column])}
 
     return use_answer
@@ -79,7 +83,7 @@ def write_released(path: Path, rows_path: str, taxonomy: Taxonomy) -> None:
     entries = {}
     for row in read_rows(rows_path):
         labelled = isinstance(row["domains"], list)
-        entry = released_entry(row, taxonomy) if labelled else {key: row[key] for key in ("domains", "use_cases")}
+        entry = released_entry(row, taxonomy) if labelled else {key: row[key] for key in KINDS}
         entries[str(row["row"])] = entry
     write_text(path, json.dumps(entries, ensure_ascii=False, indent=4))
 
