@@ -42,7 +42,7 @@ def shares(rows: Iterable[Sequence[str]]) -> list[Share]:
     counts: Counter[str] = Counter()
     labelled = 0
     for names in rows:
-        counts.update(dict.fromkeys(names))
+        counts.update(dict.fromkeys(names, 1))
         labelled += bool(names)
     return _shares(counts, labelled)
 

@@ -154,7 +154,7 @@ def main() -> None:
         write_text(metrics, json.dumps(result.metrics, indent=1, ensure_ascii=False))
         step.facts["held_out"] = result.metrics["rows"]["held_out"]
         for one in rated:
-            step.write(*[result.predictions[one.row]] * (one.row in result.predictions))
+            step.write(*filter(None, [result.predictions.get(one.row)]))
     if args.use_wandb:
         log_to_wandb(result.history, args.wandb_project, args.wandb_entity, vars(args))
     head = result.metrics["head"]
