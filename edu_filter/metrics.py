@@ -19,6 +19,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from common.errors import BadInput
 from edu_filter.ratings import HIGHEST, int_score
 
 GOOD = 3  # FineWeb-Edu keeps these
@@ -30,6 +31,8 @@ DRAWS = 1000  # of the bootstrap
 
 def released_metrics(scores: Sequence[float], labels: Sequence[float]) -> dict[str, float]:
     """Means over the classes that occur in labels or predictions; 0 where a divisor is 0."""
+    if len(scores) == 1:
+        raise BadInput("one row to evaluate on; the released code ends there with a TypeError")
     predicted, wanted = _released_classes(scores, labels)
     precision, recall, f1, _ = precision_recall_fscore_support(wanted, predicted, average="macro", zero_division=0)
     return {
@@ -63,7 +66,7 @@ def quality(scores: Sequence[float], ratings: Sequence[float], seed: int = 0) ->
     return {
         "rows": len(scores),
         "at_3": at_threshold(scores, wanted >= GOOD, GOOD - 0.5) | intervals(scores, wanted >= GOOD, GOOD - 0.5, seed),
-        "f1_macro": released_metrics(predicted, wanted)["f1_macro"],
+        "f1_macro": released_metrics(predicted, wanted)["f1_macro"] if len(scores) > 1 else None,
         "accuracy": float(np.mean(predicted == wanted)) if len(scores) else None,
         "mae": float(np.mean(np.abs(scores - ratings))) if len(scores) else None,
         "rmse": float(np.sqrt(np.mean((scores - ratings) ** 2))) if len(scores) else None,

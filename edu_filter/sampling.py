@@ -6,10 +6,12 @@ sample_rows(rows, 50_000, seed=0, group=lambda row: lang)      # as many of each
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from common.errors import BadRow
+from common.languages import detect_language
 from common.step import Step
 
 Row = TypeVar("Row")
@@ -35,6 +37,16 @@ def sample_rows(rows: Iterable[Row], number: int, seed: int, group: Callable[[Ro
         share = -(-(number - len(chosen)) // left)
         chosen += rng.sample(reservoir, min(share, len(reservoir)))
     return [row for _, row in sorted(chosen, key=lambda found: found[0])]
+
+
+def sampler(number: int | None, seed: int, column: str | None = None) -> Callable | None:
+    """For SampledStep: `number` of its (index, row), as many of each language if the texts' column is given."""
+
+    def language(found: tuple[int, dict | BadRow]) -> str:
+        return detect_language(str(found[1].get(column, ""))) if isinstance(found[1], dict) else ""
+
+    groups = {"group": language} if column else {}
+    return partial(sample_rows, number=number, seed=seed, **groups) if number else None
 
 
 class SampledStep(Step):

@@ -11,21 +11,17 @@ out  the same rows with "rating" (3.5), "int_rating" (4), "reason", "lang", "rat
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import AnswerRejected, Reject
-from common.languages import detect_language
-from common.llm import Answer, Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
+from common.errors import Reject
+from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_text
 from common.step import add_step_arguments, step_options
 from edu_filter.asking import (
     RELEASED_COLUMN,
-    Prompts,
     add_document_arguments,
     asked_when_released,
     count_documents,
@@ -34,46 +30,9 @@ from edu_filter.asking import (
     json_and_rows,
     prompts_of,
 )
-from edu_filter.ratings import MARKS, int_score, parse_rating, reason_of, released_json, released_rating
-from edu_filter.sampling import SampledStep, sample_rows
-
-ONLY_THE_NUMBER = {
-    "es": "Falta la puntuación. Escribe solo esta línea, con un número de 0 a 5:\n{mark}: <número>",
-    "pt": "Falta a pontuação. Escreva apenas esta linha, com um número de 0 a 5:\n{mark}: <número>",
-    "en": "The score is missing. Write this line only, with a number from 0 to 5:\n{mark}: <number>",
-    "zh": "缺少评分。只写这一行，填0到5的数字：\n{mark}: <数字>",
-}
-MORE_TOKENS = 4  # times as many for a reply that was cut off before its rating
-
-
-def rate(prompts: Prompts, column: str, rater: str | None, max_tokens: int, attempts: int) -> Callable:
-    """One document: asked, asked for the number alone if that is missing, rejected in the end."""
-
-    async def work(row: dict, ask: Ask) -> dict:
-        text = document_of(row, column)
-        lang = prompts.language(text)
-        first = request = prompts.request(text, lang)
-        for sample in range(attempts):
-            answer = await ask(request, sample)
-            try:
-                rating = parse_rating(answer.text)
-            except Reject as why:
-                cut = answer.finish_reason == "length"
-                rejected = AnswerRejected(f"cut off at max_tokens: {why.reason}" if cut else why.reason, answer.text)
-                # The same request would get the same reply: temperature is 0.
-                asked = ONLY_THE_NUMBER[lang].format(mark=MARKS[lang])
-                more = [{"role": "assistant", "content": answer.text}, {"role": "user", "content": asked}]
-                request = (
-                    Request(first.messages, max_tokens=MORE_TOKENS * max_tokens)
-                    if cut
-                    else Request(first.messages + more)
-                )
-                continue
-            facts = {"rating": rating, "int_rating": int_score(rating), "reason": reason_of(answer.text)}
-            return row | facts | {"lang": lang, "rater": rater, "rated_chars": len(prompts.shown(text))}
-        raise rejected
-
-    return work
+from edu_filter.rater import rate
+from edu_filter.ratings import released_json, released_rating
+from edu_filter.sampling import SampledStep, sampler
 
 
 def use_released(row: dict, answer: Answer) -> dict:
@@ -91,14 +50,6 @@ def write_released(path: Path, rows_path: str, column: str) -> None:
 
 def _text(rating: float | str) -> str:
     return rating if isinstance(rating, str) else f"{rating:g}"
-
-
-def sampler(number: int | None, seed: int, by_lang: bool, column: str) -> Callable | None:
-    def language(found: tuple[int, object]) -> str:
-        return detect_language(str(found[1].get(column, ""))) if isinstance(found[1], dict) else ""
-
-    group = {"group": language} if by_lang else {}
-    return partial(sample_rows, number=number, seed=seed, **group) if number else None
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,7 +76,7 @@ def main() -> None:
     released, rows_path = json_and_rows(args.save_path)
     rows = count_documents(args.data_path, args.split) if args.paper_exact else 0
     asked = asked_when_released(rows, args.batch_size) if args.paper_exact else None
-    sample = sampler(args.sample_num, args.seed, args.sample_by_lang, args.text_column)
+    sample = sampler(args.sample_num, args.seed, args.text_column if args.sample_by_lang else None)
     options = llm_options(args)
     with SampledStep(
         [args.data_path], rows_path, sample=sample, first=asked, number_rows=released is not None,

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
-from common.program import make_parser, run_main
+from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_text
 from common.step import Step, add_step_arguments, step_options
 from edu_filter.asking import (
@@ -42,7 +42,7 @@ from edu_filter.labels import (
     released_entry,
     released_labels,
 )
-from edu_filter.sampling import SampledStep
+from edu_filter.sampling import SampledStep, sampler
 
 
 def label_requests(prompts: Prompts, column: str, taxonomy: Taxonomy) -> Callable[[dict], Request]:
@@ -91,6 +91,8 @@ def write_released(path: Path, rows_path: str, taxonomy: Taxonomy) -> None:
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add_document_arguments(parser, "label")
+    parser.add_argument("--sample_num", type=positive, help="label so many rows, drawn evenly; without it all")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--taxonomy", help="your own domains and use cases, a file like edu_filter/domains.json")
     parser.add_argument("--max_model_len", type=int, help="the server's: see the launcher")
     add_step_arguments(parser)
@@ -110,8 +112,8 @@ def main() -> None:
     rows = count_documents(args.data_path, args.split) if args.paper_exact else 0
     asked = asked_when_released(rows, args.batch_size) if args.paper_exact else None
     with SampledStep(
-        [args.data_path], rows_path, first=asked, number_rows=released is not None,
-        writes=[released] if released else [], **step_options(args),
+        [args.data_path], rows_path, sample=sampler(args.sample_num, args.seed), first=asked,
+        number_rows=released is not None, writes=[released] if released else [], **step_options(args),
     ) as step:  # fmt: skip
         step.facts["prompts"] = prompts.hashes()
         make_request = label_requests(prompts, args.text_column, taxonomy)

@@ -38,8 +38,7 @@ def check_modules() -> dict[str, ModuleType]:
 
 def fits(file: Path, folder: Path, name: str) -> bool:
     """Whether a name such as augcon/trees.jsonl means this file, also where FOLDER is the sub-folder itself."""
-    place = file.relative_to(folder.parent).as_posix()
-    return fnmatch(place, f"*/{name}") or fnmatch(place.partition("/")[2], name)
+    return fnmatch(f"/{file.relative_to(folder.parent).as_posix()}", f"*/{name}")
 
 
 def find_check(file: Path, folder: Path, modules: dict[str, ModuleType]) -> Iterator[tuple[str, str, Check | None]]:
