@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from common.errors import BadInput, BadRow
 from common.rows import tables
-from common.rows.files import LINE_ENDINGS, TABLE_ENDINGS, input_files, known_formats
+from common.rows.files import LINE_ENDINGS, TABLE_ENDINGS, ending, input_files, known_formats
 from common.rows.json_rows import READ_CHARS, open_text, scan_text
 from common.rows.tables import scan_dataset_folder, scan_table
 
@@ -53,7 +53,8 @@ def _named(file: Path, place: Callable[[], str] = lambda: "") -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error, ValueError, OverflowError, pa.ArrowException) as error:
-        raise BadInput(f"{file}: cannot be read{place()}: {error}") from error
+        problem = " ".join(str(error).split())
+        raise BadInput(f"{file}: cannot be read{place()}: {problem}; expected a whole {ending(file)} file") from error
 
 
 def schema_of(path: str | Path, split: str | None = None) -> pa.Schema | None:
