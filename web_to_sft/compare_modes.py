@@ -22,7 +22,7 @@ from common.program import make_parser, progress, run_main
 from common.rows import read_rows, write_text
 from web_to_sft import cleaning_rules, conversions
 from web_to_sft.fuzzy_pairs import Index, match_all
-from web_to_sft.inputs import COLUMNS, add_column_arguments, split_of, text_of
+from web_to_sft.inputs import add_column_arguments, split_of, text_of
 from web_to_sft.normalizers import NORMALIZERS
 
 PAIRING = {  # options of step 1 that leave the released rule
@@ -102,24 +102,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def texts(args: argparse.Namespace, path: str, side: str) -> list[tuple[str, ...]]:
-    keys = [getattr(args, name) for name in COLUMNS if name.startswith(side)]
-    return [tuple(text_of(row, key) for key in keys) for row in read_rows(path, split_of(path, args.split))]
-
-
 def main() -> None:
     args = parse_args()
-    web = texts(args, args.data_path, "web")
-    points = list(points_of("rule baseline", [analysis for _, analysis in web], cleaning_rules.REPAIRS, cleaned))
+
+    def rows(path: str) -> Iterator[dict]:
+        return read_rows(path, split_of(path, args.split))
+
+    def texts(path: str, *keys: str) -> list[tuple[str, ...]]:
+        return [tuple(text_of(row, key) for key in keys) for row in rows(path)]
+
+    def clean(row: dict, repairs: Set[str]) -> tuple[str, str]:
+        return cleaned(text_of(row, args.web_analysis_key), repairs)
+
+    def parse(row: dict, repairs: Set[str]) -> dict | str:
+        return converted(row, args.response_key, args.web_question_key, repairs)
+
+    points = list(points_of("rule baseline", rows(args.data_path), cleaning_rules.REPAIRS, clean))
     if args.high_quality_path:
-        points += pairing_points(web, texts(args, args.high_quality_path, "high_quality"))
+        web = texts(args.data_path, args.web_question_key, args.web_analysis_key)
+        keys = args.high_quality_question_key, args.high_quality_solution_key
+        points += pairing_points(web, texts(args.high_quality_path, *keys))
     if args.converted_path:
-        rows = read_rows(args.converted_path, split_of(args.converted_path, args.split))
-
-        def parse(row: dict, repairs: Set[str]) -> dict | str:
-            return converted(row, args.response_key, args.web_question_key, repairs)
-
-        points += points_of("parsing", rows, conversions.REPAIRS, parse)
+        points += points_of("parsing", rows(args.converted_path), conversions.REPAIRS, parse)
     if args.scored_path:
         points += verdict_points(args.scored_path)
     for line in points:

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 import json
 
 from tests.oracles import fuzzy_pairs as oracle
-from web_to_sft.fuzzy_pairs import Index, match_all, normalise_paper
+from web_to_sft.fuzzy_pairs import Index, match_all
+from web_to_sft.normalizers import normalise_paper
 
 SIZES = ((10_000, 10_000), (20_000, 20_000), (100_000, 30_000), (573_960, 84_095))  # the last is the paper's
 NAMES = "小明小红小刚小丽王老师李叔叔张阿姨果园工厂学校商店苹果梨树桃树铅笔钢笔书本水果图书绳子木头".split()
@@ -79,7 +80,7 @@ def template_rows(count: int, rng: random.Random) -> list[tuple[str, str]]:
 def ours(web: list, clean: list, workers: int, clock=time.perf_counter) -> tuple[list[tuple[int, int]], float]:
     start = clock()
     index = Index([normalise_paper(q) for q, _ in clean], [normalise_paper(s) for _, s in clean])
-    matches = match_all(index, web, workers=workers)
+    matches = match_all(index, web, num_workers=workers)
     found = [(match.highquality, at) for at, match in enumerate(matches) if match.highquality is not None]
     return found, clock() - start
 
@@ -110,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", help="Ape210k-like jsonl to draw from (default: made-up problems)")
     parser.add_argument("--growth", action="store_true", help="measure large sizes instead of the ratio")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the growth table (default: 2)")
+    parser.add_argument("--num_workers", type=int, default=2, help="processes of the growth table (default: 2)")
     args = parser.parse_args()
     rng = random.Random(1)
     problems = load_problems(args.problems, rng)
@@ -119,10 +120,10 @@ def main() -> None:
         return
     for web_count, clean_count in SIZES:
         clean = clean_rows(problems, clean_count, rng)
-        found, seconds = ours(crawled_rows(clean, web_count, rng), clean, args.workers)
+        found, seconds = ours(crawled_rows(clean, web_count, rng), clean, args.num_workers)
         print(f"{web_count:,} x {clean_count:,}: {len(found):,} pairs in {seconds:.1f} s ({memory_gb()})", flush=True)
     web = [(question, f"解：{solution}．") for question, solution in template_rows(100_000, rng)]
-    found, seconds = ours(web, template_rows(100_000, rng), args.workers)
+    found, seconds = ours(web, template_rows(100_000, rng), args.num_workers)
     print(f"one template, 100,000 x 100,000: {len(found):,} pairs in {seconds:.1f} s ({memory_gb()})")
 
 

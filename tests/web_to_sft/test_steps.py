@@ -17,7 +17,9 @@ from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from eval import evaluate_ape210k
 from web_to_sft import (
+    cleaning_rules,
     compare_modes,
+    conversions,
     rule_baseline,
     score_small,
     small_world,
@@ -514,6 +516,13 @@ def test_compare_modes_counts_what_each_point_touches(call, tmp_path):
         ("last_match beside match", 1, 1),
     ]
     assert said.out.count("\n") == len(points) and "33.3% of       3 rows   --as_released empty_texts" in said.out
+
+
+@pytest.mark.parametrize("repairs", [cleaning_rules.REPAIRS, conversions.REPAIRS])
+def test_the_readme_names_every_point_with_its_switch(repairs):
+    lines = (ROOT / "web_to_sft" / "README.md").read_text(encoding="utf-8").splitlines()
+    for name in repairs:
+        assert any(f"| `{name}` |" in line and f"--as_released {name}`" in line for line in lines), name
 
 
 # ---------------------------------------------------------------- launchers
