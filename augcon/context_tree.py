@@ -140,7 +140,7 @@ def _may_follow(context: str, parts: list[str], rules: TreeRules) -> tuple[bool,
     """Whether the parts are shorter than the context and say what it says, and how much of it."""
     if not all(len(part) < len(context) for part in parts):
         return False, None
-    own, joined = _words(context), _words("\n".join(parts))
+    own, joined = context_words(context), context_words("\n".join(parts))
     common = LCSseq.similarity(joined, own)
     precise = common >= rules.min_precision * len(joined)
     return precise, round(common / max(1, len(own)), 3)
@@ -149,7 +149,7 @@ def _may_follow(context: str, parts: list[str], rules: TreeRules) -> tuple[bool,
 _WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|\w+?(?=[\u3400-\u9fff\uf900-\ufaff]|\b)")
 
 
-def _words(text: str) -> list[str]:
+def context_words(text: str) -> list[str]:
     """Chinese characters one by one, other words whole: fast enough for each node, and close to jieba's words."""
     return _WORD.findall(text.lower())
 

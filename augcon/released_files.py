@@ -88,6 +88,11 @@ def kept_by_root(roots_path: str | Path, kept_path: str | Path) -> Iterator[list
             root, rows = next(kept, (None, ()))
 
 
+def split_of(path: str | Path, split: str) -> str | None:
+    """That split of a dataset folder which has it, such as DailyM; None for anything else."""
+    return split if Path(path, split).is_dir() else None
+
+
 def beside(path: str | Path, name: str) -> str:
     """out/questions.jsonl and "pairs": out/questions.pairs.jsonl"""
     return str(Path(path).with_name(f"{Path(path).name.partition('.')[0]}.{name}.jsonl"))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from augcon import context_tree, corpus
 from augcon.asking import STOPS, TreeAsking, context_asker, estimate_root, print_estimate
 from augcon.prompts import add_prompt_arguments, language, prompt_hashes
-from augcon.released_files import beside, questions_by_root, write_queries
+from augcon.released_files import beside, questions_by_root, split_of, write_queries
 from augcon.scorer_pairs import WORSE_PROMPTS, choose, negative_question, too_alike
 from common.llm import Ask, add_llm_arguments, llm_options, work_rows
 from common.program import make_parser, positive, run_main
@@ -117,8 +117,8 @@ def pair_maker(args: argparse.Namespace, counts: Counter, asking: TreeAsking, ru
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="articles: json, jsonl, parquet, arrow, a dataset folder")
-    parser.add_argument("--save_path", required=True, help="questions, a row a root (.jsonl)")
+    parser.add_argument("--data_path", default="DailyM", help="articles: json, jsonl, parquet, arrow, a dataset folder")
+    parser.add_argument("--save_path", default="results/augcon/questions.jsonl", help="questions, a row a root")
     group = parser.add_argument_group("corpus")
     group.add_argument("--text_column", default="article", help="column that holds the text")
     group.add_argument("--max_length", type=positive, default=500, help="characters of the longest root")
@@ -153,6 +153,7 @@ def parse_args() -> argparse.Namespace:
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.85, max_tokens=1024, stop=list(STOPS))
     args = parser.parse_args()
+    args.split = args.split or split_of(args.data_path, "train")
     args.max_trees = args.max_trees or (1000 if args.paper_exact else 10)
     return args
 
@@ -188,7 +189,7 @@ def main() -> None:
         step.facts["prompts"] = prompt_hashes(["tree", "tree_short", "question"], args.prompt_folder)
         work_rows(step, options, tree_grower(args, step.counts, asking, rules))
     write_queries(queries_path, questions_by_root(args.save_path))
-    if args.pairs:
+    if args.pairs and not args.short_path:
         with Step([args.save_path], pairs_path, **step_options(args)) as step:
             work_rows(step, options, pair_maker(args, step.counts, asking, rules))
 

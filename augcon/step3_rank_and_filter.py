@@ -118,13 +118,15 @@ def filter_rows(step: Step, args: argparse.Namespace, dropped: RowWriter, short:
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="questions of step 1, or a released queries.json")
-    parser.add_argument("--save_path", required=True, help="the questions that stay, a row each (.jsonl)")
+    parser.add_argument(
+        "--data_path", default="results/augcon/questions.jsonl", help="questions of step 1, or a released queries.json"
+    )
+    parser.add_argument("--save_path", default="results/augcon/filtered.jsonl", help="the questions that stay")
     group = parser.add_argument_group("rank")
     group.add_argument(
         "--rank", choices=["scorer", "judge", "random"], default="scorer", help="by step 2's scorer, a model, or a draw"
     )
-    group.add_argument("--model_name_or_path", help="folder of the scorer")
+    group.add_argument("--model_name_or_path", default="results/augcon/scorer", help="folder of the scorer")
     group.add_argument("--batch_tokens", type=positive, default=16_384, help="tokens scored together, padding included")
     group.add_argument("--device", help="cpu, cuda; without it cuda if there is one")
     group.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="of the scorer; on a GPU bfloat16")
@@ -140,10 +142,7 @@ def parse_args() -> argparse.Namespace:
     add_prompt_arguments(parser)
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.2, max_tokens=16)
-    args = parser.parse_args()
-    if args.rank == "scorer" and not args.model_name_or_path:
-        parser.error("--rank scorer needs --model_name_or_path, the folder that step 2 left")
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -94,8 +94,14 @@ def request_maker(args: argparse.Namespace, answering: Answering, shown: Example
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="questions of step 3, or a released filtered_queries.json")
-    parser.add_argument("--save_path", required=True, help="training data; the ending is the format")
+    parser.add_argument(
+        "--data_path",
+        default="results/augcon/filtered.jsonl",
+        help="questions of step 3, or a released filtered_queries.json",
+    )
+    parser.add_argument(
+        "--save_path", default="results/augcon/sft.jsonl", help="training data; the ending is the format"
+    )
     group = parser.add_argument_group("examples")
     group.add_argument("--examples_path", help="5 to 10 examples: context, question, answer; without it none is shown")
     group.add_argument(
