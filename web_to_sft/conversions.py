@@ -14,16 +14,14 @@ REPAIRS = {
     "other_columns": "columns of the crawled row stay; released, seven named ones do",
     "lost_numbers": "numbers of the problem that the conversion lost are named",
 }
-PATHS = {"small": frozenset(), "crawl": frozenset({"spaces"})}  # two functions of the released code: what each mends
+FORMS = {"small": frozenset(), "crawl": frozenset({"spaces"})}  # two functions of the released code: what each mends
 RELEASED_COLUMNS = ("question", "raw_analysis", "rule_processed_analysis", "rule_processed_solvestep", "dasou57w_idx")
 QUESTION_MARK = "[问题]"
 ANSWER_MARK = "\n\n[答案]\n"
 NOT_MATHS = "这不是一道中文数学题。"
 UNREADABLE = "存在语法错误。"
-REFUSED = {
-    NOT_MATHS.rstrip("。"): "not a Chinese maths problem",
-    UNREADABLE: "unreadable",
-}  # as released, one without 。
+# As released, the first is looked for without its 。
+REFUSED = {NOT_MATHS.rstrip("。"): "not a Chinese maths problem", UNREADABLE: "unreadable"}
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 

@@ -8,28 +8,23 @@ from collections.abc import Mapping, Set
 
 
 def add_released_arguments(
-    parser: argparse.ArgumentParser, repairs: Mapping[str, str], also_mended: Mapping[str, Set[str]] | None = None
+    parser: argparse.ArgumentParser, repairs: Mapping[str, str], forms: Mapping[str, Set[str]] | None = None
 ) -> None:
-    """`also_mended`: released code that comes in several forms, and what each mends itself; the first form is meant
-    by --paper_exact alone."""
+    """`forms`: where the released code comes in several, what each mends itself; --paper_exact alone is the first."""
     group = parser.add_argument_group("the released rules (numbered in the README)")
-    if also_mended:
-        forms = {"nargs": "?", "choices": list(also_mended), "const": next(iter(also_mended))}
-        group.add_argument("--paper_exact", **forms, help="all of them, defects included, as on that released path")
-    else:
-        group.add_argument("--paper_exact", action="store_true", help="all of them, defects included")
+    kind = {"nargs": "?", "choices": list(forms), "const": next(iter(forms))} if forms else {"action": "store_true"}
+    group.add_argument("--paper_exact", **kind, help="all of them, defects included")
     group.add_argument(
         "--as_released",
         nargs="+",
-        default=[],
         choices=list(repairs),
-        help="these only: " + "; ".join(f"{name}: {what}" for name, what in repairs.items()),
+        help="these only; otherwise " + "; ".join(f"{name}: {what}" for name, what in repairs.items()),
     )
 
 
 def wanted_repairs(
-    args: argparse.Namespace, repairs: Mapping[str, str], also_mended: Mapping[str, Set[str]] | None = None
+    args: argparse.Namespace, repairs: Mapping[str, str], forms: Mapping[str, Set[str]] | None = None
 ) -> Set[str]:
     if args.paper_exact:
-        return (also_mended or {}).get(args.paper_exact, frozenset())
-    return repairs.keys() - set(args.as_released)
+        return (forms or {}).get(args.paper_exact, frozenset())
+    return repairs.keys() - set(args.as_released or ())

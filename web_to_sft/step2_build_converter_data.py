@@ -24,13 +24,13 @@ from web_to_sft.inputs import add_column_arguments, rows_at, split_of, texts_of
 REFUSALS = {"not_maths": NOT_MATHS, "unreadable": UNREADABLE}
 
 
-def refusal_examples(path: str, keys: tuple[str, str], template: str) -> list[dict]:
+def refusal_examples(path: str, keys: tuple[str, str], template: str, split: str | None) -> list[dict]:
     """Rows {"question", "raw_analysis", "refusal": "not_maths" | "unreadable"} as examples of saying no.
 
     The released prompt promises both refusals, but no example ever shows one.
     """
     examples = []
-    for index, row in enumerate(read_rows(path)):
+    for index, row in enumerate(read_rows(path, split_of(path, split))):
         if row.get("refusal") not in REFUSALS:
             raise BadRow(path, index, f'"refusal" is {row.get("refusal")!r}, expected not_maths or unreadable')
         prompt = converter_prompt(template, *texts_of(path, index, row, keys))
@@ -63,8 +63,8 @@ def main() -> None:
     template = load_prompt("web_to_sft", "convert", args.lang, args.prompt_path)
     web_keys = args.web_question_key, args.web_analysis_key
     clean_keys = args.high_quality_question_key, args.high_quality_solution_key
-    refusals = refusal_examples(args.refusals_path, web_keys, template) if args.refusals_path else []
     split = split_of(args.pairs_path, args.split)
+    refusals = refusal_examples(args.refusals_path, web_keys, template, args.split) if args.refusals_path else []
     pairs = list(read_rows(args.pairs_path, split))
     web = texts_at(args.web_path, {pair.get("web57w_idx") for pair in pairs}, web_keys, args.split)
     clean = texts_at(args.high_quality_path, {pair.get("highquality_idx") for pair in pairs}, clean_keys, args.split)

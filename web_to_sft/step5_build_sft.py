@@ -18,7 +18,7 @@ from common.errors import Reject
 from common.program import make_parser, run_main
 from common.rows import scan_rows
 from common.step import Step, add_step_arguments, map_rows, step_options
-from web_to_sft.conversions import PATHS, REPAIRS, to_sft_row
+from web_to_sft.conversions import FORMS, REPAIRS, to_sft_row
 from web_to_sft.inputs import add_column_arguments, split_of, texts_of
 from web_to_sft.released import add_released_arguments, wanted_repairs
 
@@ -44,14 +44,14 @@ def parse_args() -> argparse.Namespace:
         "--lost_numbers", choices=["flag", "reject"], default="flag", help="rows that lost numbers of the problem"
     )
     add_column_arguments(parser, "web_question_key", "high_quality_question_key", "high_quality_solution_key")
-    add_released_arguments(parser, REPAIRS, PATHS)
+    add_released_arguments(parser, REPAIRS, FORMS)
     add_step_arguments(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    repairs = wanted_repairs(args, REPAIRS, PATHS)
+    repairs = wanted_repairs(args, REPAIRS, FORMS)
     keys = args.high_quality_question_key, args.high_quality_solution_key
     clean = clean_rows(args.add_path, keys, args.split) if args.add_path else []
 
