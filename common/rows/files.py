@@ -9,6 +9,7 @@ from common.errors import BadInput
 LINE_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json")
 TABLE_ENDINGS = (".parquet", ".arrow")
 ROW_ENDINGS = LINE_ENDINGS + TABLE_ENDINGS
+SHOWN_RAW = 2000  # characters of a bad row that its error keeps
 # What a step itself writes beside its output, under the output's lock.
 BESIDE_OUTPUT = (".rejected.jsonl", ".manifest.json")
 # What any run may leave beside an output, whatever its name is.

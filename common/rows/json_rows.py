@@ -19,9 +19,9 @@ from typing import IO, Any
 import pyarrow as pa
 
 from common.errors import BadInput, BadRow
+from common.rows.files import SHOWN_RAW
 
 READ_CHARS = 1 << 20
-SHOWN_RAW = 2000  # characters of a bad row that its error keeps
 
 
 def scan_text(path: Path, allow_nan: bool) -> Iterator[dict | BadRow]:

@@ -14,19 +14,38 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.errors import BadInput
+from common.errors import BadInput, BadRow
 from common.rows.atomic import DATA_FILE, MARK
-from common.rows.files import known_formats
+from common.rows.files import SHOWN_RAW, known_formats
 
 BATCH_ROWS = 1000
 READ_BYTES = 1 << 20
+NOT_FOR_PYTHON = (ValueError, OverflowError, pa.ArrowException)  # raised for what arrow holds and Python does not
 STREAM_ENDS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")  # of an arrow stream, today and before 2019
 
 
-def scan_table(path: Path) -> Iterator[dict]:
+def scan_table(path: Path) -> Iterator[dict | BadRow]:
+    count = 0
     for batch in _parquet_batches(path) if path.name.endswith(".parquet") else _arrow_batches(path):
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield from batch.slice(start, BATCH_ROWS).to_pylist()
+            piece = batch.slice(start, BATCH_ROWS)
+            try:
+                rows = piece.to_pylist()
+            except NOT_FOR_PYTHON:
+                rows = _one_by_one(piece, str(path), count)
+            yield from rows
+            count += piece.num_rows
+
+
+def _one_by_one(piece: pa.RecordBatch, path: str, first: int) -> Iterator[dict | BadRow]:
+    for at in range(piece.num_rows):
+        row, problems = {}, []
+        for name, column in zip(piece.schema.names, piece.columns, strict=True):
+            try:
+                row[name] = column[at].as_py()
+            except NOT_FOR_PYTHON as error:
+                problems.append(f"{name!r} cannot be read: {error}; expected UTF-8, and times before the year 10000")
+        yield BadRow(path, first + at, problems[0], str(row)[:SHOWN_RAW]) if problems else row
 
 
 def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
@@ -61,10 +80,10 @@ def _arrow_reader(source: pa.OSFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.Re
 
 def _check_names(schema: pa.Schema) -> None:
     if twice := [name for at, name in enumerate(schema.names) if name in schema.names[:at]]:
-        raise ValueError(f"column {twice[0]!r} is there twice; expected each name once")
+        raise ValueError(f"column {twice[0]!r} is there twice")
 
 
-def scan_dataset_folder(path: Path, split: str | None) -> Iterator[dict]:
+def scan_dataset_folder(path: Path, split: str | None) -> Iterator[dict | BadRow]:
     folder, count = _folder_of_split(path, split), 0
     for file in _data_files(folder):
         for row in scan_table(file):

@@ -78,6 +78,15 @@ def rows() -> Iterator[tuple[str, str, bytes, str, str]]:
             yield f"{name} in an array {layout}", ".json", array, f"line {line} (row 1)", problem
 
 
+def tables() -> Iterator[tuple[str, str, bytes]]:
+    """(name of the case, ending of the file, its bytes), each with a bad row 1 of 3."""
+    for name, column in BAD_CELLS.items():
+        table = pa.table({"prompt": ["good"] * 3, "cell": column})
+        yield f"{name} in .parquet", ".parquet", parquet(table)
+        yield f"{name} in .arrow", ".arrow", arrow(table)
+        yield f"{name} in an arrow file", ".arrow", arrow(table, pa.ipc.new_file)
+
+
 TABLE = pa.table({"prompt": ["good"] * 3000, "n": range(3000)})
 
 
@@ -114,10 +123,10 @@ OTHERS = {
     "an arrow file, cut": arrow(TABLE, pa.ipc.new_file)[:-300],
 }
 GOOD_PAIRS = {(".jsonl", ".json")}  # one object a line may be called .json as well
-ODD_TABLES = {
-    "a column twice": pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], names=["prompt", "n", "n"]),
-    "text that is not UTF-8": pa.table({"prompt": pa.array([b"\xff"]).view(pa.string())}),
-    "a time beyond the year 9999": pa.table({"prompt": pa.array([2**52], pa.timestamp("ms"))}),
+TWICE = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], names=["prompt", "n", "n"])
+BAD_CELLS = {
+    "text that is not UTF-8": pa.array([b"good", b"\xff", b"good"]).view(pa.string()),
+    "a time beyond the year 9999": pa.array([2**40, 2**52, 2**40], pa.timestamp("ms")),
 }
 BAD_ARRAYS = {
     "cut inside a row": b'[{"prompt": "a"}, {"prom',
@@ -151,10 +160,9 @@ def files() -> Iterator[tuple[str, str, bytes]]:
         for share in (0.01, 0.3, 0.6, 0.9, 0.99):
             yield f"{ending} cut after {share:.0%}", ending, WHOLE[ending][: int(len(WHOLE[ending]) * share)]
         yield f"{ending} without its last byte", ending, WHOLE[ending].rstrip()[:-1]
-    for name, table in ODD_TABLES.items():
-        yield f"{name} in .parquet", ".parquet", parquet(table)
-        yield f"{name} in .arrow", ".arrow", arrow(table)
-        yield f"{name} in an arrow file", ".arrow", arrow(table, pa.ipc.new_file)
+    yield "a column twice in .parquet", ".parquet", parquet(TWICE)
+    yield "a column twice in .arrow", ".arrow", arrow(TWICE)
+    yield "a column twice in an arrow file", ".arrow", arrow(TWICE, pa.ipc.new_file)
     for name, content in BAD_ARRAYS.items():
         yield f"an array {name}", ".json", content
     yield "gzip with a wrong checksum", ".jsonl.gz", gzip.compress(GOOD)[:-8] + bytes(8)

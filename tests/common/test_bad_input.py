@@ -305,6 +305,23 @@ def test_a_bad_row_in_every_format_is_named_with_its_place_and_the_others_are_re
     assert rejected["index"] == 1 and problem in rejected["reason"] and 0 < len(rejected["row"]) <= 2000
 
 
+TABLE_CASES = {name: case for name, *case in bad_files.tables()}
+
+
+@pytest.mark.parametrize("name", TABLE_CASES)
+def test_a_bad_cell_of_a_table_is_named_with_its_row_and_the_others_are_read(tmp_path, name):
+    ending, content = TABLE_CASES[name]
+    (tmp_path / f"in{ending}").write_bytes(content)
+    with pytest.raises(BadRow, match=f"in{ending}, row 1: 'cell' cannot be read: .*expected"):
+        copy(tmp_path / f"in{ending}", tmp_path / "out.jsonl")
+    assert [row["prompt"] for row in copy(tmp_path / f"in{ending}", tmp_path / "out.jsonl", on_bad_row="skip")] == [
+        "good",
+        "good",
+    ]
+    (rejected,) = read_rows(tmp_path / "out.jsonl.rejected.jsonl")
+    assert rejected["index"] == 1 and "'prompt': 'good'" in rejected["row"]
+
+
 FILE_CASES = {name: case for name, *case in bad_files.files()}
 
 
