@@ -3,8 +3,7 @@
     clean_request('Here is the request:\\n\\n"Turn this into a poem."')    # Turn this into a poem.
     clean_response("Here is how to fix a tap:\\n\\n1. ...")                # unchanged: that is the answer
 
-Each has `as_released`, the rule of the released code with its faults: a text of one paragraph that starts with
-"Here is" becomes empty, and an answer that mentions an improved answer anywhere loses its first paragraph.
+The released code's rules, for --paper_exact, are those of as_released.py.
 """
 
 import re
@@ -38,35 +37,28 @@ _IMPROVED_LABEL = re.compile(
 _QUOTES = {'"': '"', "“": "”", "「": "」", "『": "』", "«": "»", "'": "'", "‘": "’"}
 
 
-def clean_request(text: str, as_released: bool = False) -> str:
-    text = without_lead_in(text, as_released)
-    return without_outer_quotes(text if as_released else _without_label(text, _REQUEST_LABEL), as_released)
+def clean_request(text: str) -> str:
+    return without_outer_quotes(_without_label(without_lead_in(text), _REQUEST_LABEL))
 
 
-def clean_response(text: str, as_released: bool = False) -> str:
-    return without_outer_quotes(without_lead_in(text, as_released), as_released)
+def clean_response(text: str) -> str:
+    return without_outer_quotes(without_lead_in(text))
 
 
-def without_improvement_note(text: str, as_released: bool = False) -> str:
+def without_improvement_note(text: str) -> str:
     """A refined answer without the words that call it improved."""
-    if as_released:
-        return "\n\n".join(text.split("\n\n")[1:]) if "improved answer" in text.lower() else text
     return _without_label(without_lead_in(text), _IMPROVED_LABEL)
 
 
-def without_lead_in(text: str, as_released: bool = False) -> str:
+def without_lead_in(text: str) -> str:
     """Without a first line that only announces the answer."""
     text = text.strip()
-    if as_released:
-        return "\n\n".join(text.split("\n\n")[1:]) if text.startswith(("Here is", "Here's")) else text
     first, _, rest = text.partition("\n")
     return rest.strip() if rest.strip() and (_LEAD_IN.match(first) or _HEADING.match(first)) else text
 
 
-def without_outer_quotes(text: str, as_released: bool = False) -> str:
+def without_outer_quotes(text: str) -> str:
     """Without quotes around the whole: one pair, and only if none of that kind stands inside."""
-    if as_released:
-        return text.strip('"')
     text = text.strip()
     closing, inside = _QUOTES.get(text[:1]), text[1:-1]
     if closing and inside and text[-1] == closing and text[0] not in inside and closing not in inside:

@@ -18,8 +18,9 @@ class Run:
 
     @property
     def rejected(self) -> str | None:
-        """The file of its rejected rows, if there were any."""
-        return next((path for path in self.manifest["outputs"] if path.endswith(".rejected.jsonl")), None)
+        """The file of its rejected rows, if there were any: where the run left it, or beside the output now."""
+        left = next((path for path in self.manifest["outputs"] if path.endswith(".rejected.jsonl")), None)
+        return f"{self.path}.rejected.jsonl" if left and not Path(left).exists() else left
 
 
 def runs_behind(paths: Sequence[str | Path]) -> list[Run]:
@@ -45,3 +46,8 @@ def pages_behind(paths: Sequence[str], rows: int) -> int:
     made = {run.path for run in runs}
     first = [run.counts["in"] for run in runs if not made & run.manifest["inputs"].keys()]
     return sum(first) or rows
+
+
+def kept_refusals(paths: Sequence[str]) -> bool:
+    """Whether a step behind these files was told to keep refusals."""
+    return any(run.manifest.get("arguments", {}).get("keep_refusals") for run in runs_behind(paths))

@@ -18,11 +18,21 @@ from common.errors import BadRow, Reject
 from common.languages import NAMES, PROMPT_LANGUAGES, detect_language
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
-from common.prompts import fill
 from common.rows import scan_rows
 from common.step import Step, add_step_arguments, need, step_options
-from webr.answers import add_answer_arguments, prompt_for, prompt_hashes, usable_text
+from webr.answers import (
+    Asking,
+    add_answer_arguments,
+    asking_options,
+    messages,
+    prompt,
+    prompt_hashes,
+    template,
+    usable_text,
+)
 from webr.clean_up import clean_response
+from webr.flavours import with_flavour
+from webr.guards import Guards, author_fault
 from webr.near_duplicates import find_near_duplicates, word_ids
 
 WORDS_OF_PAGES = 3  # pages are compared by runs of three words, requests by single tokens
@@ -47,28 +57,32 @@ def duplicate_pages(path: str, split: str | None) -> list[int]:
     return find_near_duplicates(words).tolist()
 
 
-def request_maker(args: argparse.Namespace, repeats: list[int]) -> Callable[[dict], Request]:
+def request_maker(asking: Asking, lang: str, repeats: list[int]) -> Callable[[dict], Request]:
     def make_request(row: dict) -> Request:
         page = need(row, "webpage")
         if not page.strip():
             raise Reject("the page has no text")
         if repeats and repeats[row["page"]] >= 0:
             raise Reject(f"near-duplicate of page {repeats[row['page']]}")
-        lang = language_of(page, args)
-        prompt = fill(prompt_for("author", lang, args), page=page, language=NAMES[lang])
-        return Request(messages=[{"role": "user", "content": prompt}])
+        its = language_of(page, lang)
+        return Request(messages(asking, prompt(asking, "author", its, page=page, language=NAMES[its]), its))
 
     return make_request
 
 
-def language_of(page: str, args: argparse.Namespace) -> str:
-    return detect_language(page) if args.lang == "auto" else args.lang
+def language_of(page: str, lang: str) -> str:
+    return detect_language(page) if lang == "auto" else lang
 
 
-def answer_user(args: argparse.Namespace) -> Callable[[dict, Answer], dict]:
+def answer_user(step: Step, asking: Asking, lang: str) -> Callable[[dict, Answer], dict]:
     def use_answer(row: dict, answer: Answer) -> dict:
-        author = usable_text(answer, clean_response, args)
-        return row | {"lang": language_of(row["webpage"], args), "author": author}
+        its = language_of(row["webpage"], lang)
+
+        def fault(text: str, guards: Guards) -> str | None:
+            return author_fault(text, row["webpage"], template(asking, "author", its), its, guards)
+
+        author = usable_text(step, asking, answer, clean_response, fault, released=str)  # it is stored as it comes
+        return row | {"lang": its, "author": author}
 
     return use_answer
 
@@ -85,18 +99,20 @@ def parse_args() -> argparse.Namespace:
         help="language of prompts and answers; auto: that of each page",
     )
     group.add_argument("--dedup_pages", action="store_true", help="set near-duplicate pages aside (Jaccard 0.7)")
-    add_answer_arguments(parser)
+    add_answer_arguments(parser, "max_words", "max_run", "any_form", "keep_scaffolding", "any_language")
     add_step_arguments(parser)
-    add_llm_arguments(parser, temperature=1.0, max_tokens=4096)
-    return parser.parse_args()
+    add_llm_arguments(parser)
+    return with_flavour(parser.parse_args())
 
 
 def main() -> None:
     args = parse_args()
+    asking = asking_options(args)
     repeats = duplicate_pages(args.data_path, args.split) if args.dedup_pages else []
     with PageStep([args.data_path], args.save_path, **step_options(args)) as step:
-        step.facts["prompts"] = prompt_hashes(("author",), args)
-        ask_rows(step, llm_options(args), request_maker(args, repeats), answer_user(args))
+        step.facts["prompts"] = prompt_hashes(asking, "author")
+        make_request, use_answer = request_maker(asking, args.lang, repeats), answer_user(step, asking, args.lang)
+        ask_rows(step, llm_options(args), make_request, use_answer)
 
 
 if __name__ == "__main__":

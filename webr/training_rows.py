@@ -1,15 +1,12 @@
 """From a row of step 4 to a conversation to train on, or to the reason why not."""
 
-import hashlib
-
 from common.languages import detect_language
+from common.manifest import hash_text
 from common.refusals import is_refusal
-from webr.clean_up import without_improvement_note
-from webr.guards import Limits, find_fault
-from webr.sections import draws
+from webr import as_released, clean_up
+from webr.guards import Guards, row_fault
 
 SIDES = ("WI", "WR")
-RELEASED_REFUSALS = ("I'm sorry", "I apologize")
 
 
 def problem_of(row: dict) -> str | None:
@@ -24,41 +21,39 @@ def problem_of(row: dict) -> str | None:
     return None
 
 
-def fault_of(row: dict, side: str, limits: Limits | None) -> str | None:
-    """Why a row is not taken. Without limits: what the released code notices."""
+def fault_of(row: dict, side: str, guards: Guards | None) -> str | None:
+    """Why a row is not taken. Without guards: what the released code notices."""
     for key in ("request", "response"):
         if not row[key]:
             return f"no {key}"
-    if limits is None:
-        return "refusal" if row["response"].startswith(RELEASED_REFUSALS) else None
-    if not limits.keep_refusals and is_refusal(row["response"]):
+    if guards is None:
+        return "refusal" if as_released.is_refusal(row["response"]) else None
+    if not guards.keep_refusals and is_refusal(row["response"]):
         return "refusal"
-    response = final_response(row, side, as_released=False)
+    response = final_response(row, side)
     lang = row.get("lang") or detect_language(row["webpage"])  # rows of the released code name none
-    return find_fault(row["request"], response, page_of(row), lang, limits)
+    return row_fault(row["request"], response, page_of(row), lang, guards)
 
 
-def to_training_row(row: dict, side: str, seed: int, as_released: bool) -> dict:
+def to_training_row(
+    row: dict, side: str, request_first: bool, prompt_id: str | None = None, paper_exact: bool = False
+) -> dict:
     """Two turns. With web as instruction the user's is request and page, in either order."""
     prompt = row["request"]
     if side == "WI":
         parts = [row["request"], page_of(row)]
-        if draws(seed, row["webpage"], "order").random() < 0.5:
-            parts.reverse()
-        prompt = "\n\n".join(parts)
-    response = final_response(row, side, as_released)
-    turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
-    return {"prompt_id": digest(prompt).hex(), "messages": turns}
+        prompt = "\n\n".join(parts if request_first else parts[::-1])
+    turns = {"user": prompt, "assistant": final_response(row, side, paper_exact)}
+    messages = [{"content": text, "role": role} for role, text in turns.items()]
+    return {"prompt_id": prompt_id or hash_text(prompt), "messages": messages}
 
 
-def final_response(row: dict, side: str, as_released: bool) -> str:
-    return without_improvement_note(row["response"], as_released) if side == "WR" else row["response"]
+def final_response(row: dict, side: str, paper_exact: bool = False) -> str:
+    if side == "WI":
+        return row["response"]
+    return (as_released if paper_exact else clean_up).without_improvement_note(row["response"])
 
 
 def page_of(row: dict) -> str:
-    """What the model saw of the page."""
+    """What the model saw of the page; the released code keeps nothing else."""
     return row.get("section") or row["webpage"]
-
-
-def digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

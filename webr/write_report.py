@@ -196,13 +196,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data_path", required=True, help="the .jsonl of step 5")
     parser.add_argument("--save_path", required=True, help="the report, .html")
     parser.add_argument("--shown", type=int, default=12, help="rows shown in each section")
-    parser.add_argument("--draw_seed", type=int, default=0, help="of the rows shown")
+    parser.add_argument("--seed", type=int, default=0, help="of the rows shown")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    report.write_report(args.save_path, "WebR", *build(args.data_path, args.shown, args.draw_seed))
+    report.write_report(args.save_path, "WebR", *build(args.data_path, args.shown, args.seed))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ def candidates(rows: Sequence[Sequence[int]], threshold: float = 0.7, num_perm: 
 
 
 def as_released(rows: Sequence[Sequence[int]], threshold: float = 0.7, num_perm: int = 128) -> list[int]:
-    repeats = []
-    for index, similar in enumerate(candidates(rows, threshold, num_perm)):
-        repeats.append(min(similar) if min(similar) < index else -1)
+    """Each row asks for its candidates, and all of them but the lowest go."""
+    repeats = [-1] * len(rows)
+    for similar in candidates(rows, threshold, num_perm):
+        for row in similar - {min(similar)}:
+            repeats[row] = min(similar) if repeats[row] < 0 else min(repeats[row], min(similar))
     return repeats
 
 

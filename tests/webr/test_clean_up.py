@@ -53,13 +53,6 @@ def test_an_answer_that_looks_like_a_lead_in_stays(text):
     assert without_improvement_note(text) == text
 
 
-def test_as_released_a_lead_in_takes_its_paragraph_and_one_paragraph_becomes_empty():
-    assert without_lead_in("Here is the text:\n\nA\n\nB", as_released=True) == "A\n\nB"
-    assert without_lead_in("Here's how: turn it off.", as_released=True) == ""
-    assert without_lead_in("Here is A.\nStill the first paragraph.\n\nB", as_released=True) == "B"
-    assert without_lead_in("Sure! Here is the text:\n\nA", as_released=True) == "Sure! Here is the text:\n\nA"
-
-
 @pytest.mark.parametrize(
     "text", ['"Write a poem."', "“Write a poem.”", "「Write a poem.」", "'Write a poem.'", "«Write a poem.»"]
 )
@@ -72,11 +65,6 @@ def test_outer_quotes_go(text):
 )
 def test_other_quotes_stay(text):
     assert without_outer_quotes(text) == text
-
-
-def test_as_released_all_double_quotes_at_both_ends_go():
-    assert without_outer_quotes('"A" and "B"', as_released=True) == 'A" and "B'
-    assert without_outer_quotes('""A', as_released=True) == "A"
 
 
 def test_a_label_before_a_request_goes():
@@ -96,15 +84,10 @@ def test_an_improved_answer_keeps_its_text():
     assert without_improvement_note("Here is the improved answer:\n\nTurn it off.") == "Turn it off."
 
 
-def test_as_released_an_improved_answer_loses_its_first_paragraph():
-    assert without_improvement_note("A.\n\nThe improved answer is B.", as_released=True) == "The improved answer is B."
-    assert without_improvement_note("The Improved Answer: B.", as_released=True) == ""
-
-
-@given(st.text(), st.booleans())
-def test_cleaning_only_takes_away(text, as_released):
+@given(st.text())
+def test_cleaning_only_takes_away(text):
     for clean in (clean_request, clean_response, without_improvement_note):
-        assert clean(text, as_released) in text
+        assert clean(text) in text
 
 
 @given(st.text(min_size=1).filter(str.strip))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webr.guards import NGRAM, Limits, copied_share, find_fault
+from webr.guards import NGRAM, Guards, copied_share, row_fault
 
 PAGE = (
     "The committee will publish its report on the flood in the spring, and farmers who live by the river are asked to"
@@ -13,7 +13,7 @@ RESPONSE = "Dear neighbours, our report on the flood is nearly ready. Please wri
 
 
 def test_a_good_row_passes():
-    assert find_fault(REQUEST, RESPONSE, PAGE, "en", Limits()) is None
+    assert row_fault(REQUEST, RESPONSE, PAGE, "en", Guards()) is None
 
 
 @pytest.mark.parametrize(
@@ -31,21 +31,21 @@ def test_a_good_row_passes():
 )
 def test_a_fault_is_named(row, reason):
     row = {"request": REQUEST, "response": RESPONSE, **row}
-    assert find_fault(row["request"], row["response"], PAGE, "en", Limits()) == reason
-    off = Limits(same_language=False, max_copied=1, min_request_chars=0, min_response_chars=0)
-    assert find_fault(row["request"], row["response"], PAGE, "en", off) is None
+    assert row_fault(row["request"], row["response"], PAGE, "en", Guards()) == reason
+    off = Guards(any_language=True, max_copied=1, min_request_chars=0, min_response_chars=0)
+    assert row_fault(row["request"], row["response"], PAGE, "en", off) is None
 
 
 def test_the_longest_response():
     assert (
-        find_fault(REQUEST, RESPONSE, PAGE, "en", Limits(max_response_chars=50)) == "response longer than 50 characters"
+        row_fault(REQUEST, RESPONSE, PAGE, "en", Guards(max_response_chars=50)) == "response longer than 50 characters"
     )
 
 
 def test_a_text_or_page_of_unknown_language_passes():
     formula = "x = 1; y = 2; z = x + y; z == 3"
-    assert find_fault(REQUEST, formula, PAGE, "en", Limits()) is None
-    assert find_fault(REQUEST, RESPONSE, PAGE, "und", Limits()) is None
+    assert row_fault(REQUEST, formula, PAGE, "en", Guards()) is None
+    assert row_fault(REQUEST, RESPONSE, PAGE, "und", Guards()) is None
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,6 @@ def test_copied_share_is_the_share_of_runs_that_stand_in_the_source(text, source
 
 def test_a_short_chinese_request_says_enough():
     assert (
-        find_fault("如何制作红烧肉？", "先把肉切块，焯水，再加糖炒色，最后小火炖一小时即可。", "页", "zh", Limits())
+        row_fault("如何制作红烧肉？", "先把肉切块，焯水，再加糖炒色，最后小火炖一小时即可。", "页", "zh", Guards())
         is None
     )

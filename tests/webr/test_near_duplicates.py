@@ -37,13 +37,13 @@ def test_the_reference_is_reproduced():
     case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.from_file(str(DATA / "tokenizer" / "tokenizer.json"))
     left = case["after_pattern_filter"]
-    repeats = find_near_duplicates([tokenizer.encode(case["rows"][n]["request"]).ids for n in left], as_released=True)
+    repeats = find_near_duplicates([tokenizer.encode(case["rows"][n]["request"]).ids for n in left], paper_exact=True)
     assert [n for n, repeated in zip(left, repeats, strict=True) if repeated < 0] == case["after_minhash"]
 
 
 @given(token_rows)
 def test_random_rows_as_released(rows):
-    assert find_near_duplicates(rows, as_released=True).tolist() == oracle.as_released(rows)
+    assert find_near_duplicates(rows, paper_exact=True).tolist() == oracle.as_released(rows)
 
 
 @given(token_rows)
@@ -55,7 +55,7 @@ def test_random_rows_verified(rows):
 def test_edited_rows(seed):
     rows = edited_rows(700, seed)
     released, verified = oracle.as_released(rows), oracle.greedy(rows)
-    assert find_near_duplicates(rows, as_released=True).tolist() == released
+    assert find_near_duplicates(rows, paper_exact=True).tolist() == released
     assert find_near_duplicates(iter(rows)).tolist() == verified
     assert released != verified
 
@@ -66,7 +66,7 @@ def test_rows_read_in_several_chunks(monkeypatch):
     monkeypatch.setattr(near_duplicates, "PAIRS_AT_ONCE", 2)
     rows = edited_rows(200, 9)
     assert find_near_duplicates(rows).tolist() == oracle.greedy(rows)
-    assert find_near_duplicates(rows, as_released=True).tolist() == oracle.as_released(rows)
+    assert find_near_duplicates(rows, paper_exact=True).tolist() == oracle.as_released(rows)
 
 
 @given(st.lists(st.integers(0, 200_000), max_size=30))
@@ -99,14 +99,14 @@ def test_band_shape_is_datasketchs(threshold, num_perm):
 def test_other_threshold_and_permutations():
     rows = edited_rows(300, 4)
     assert find_near_duplicates(rows, 0.5, 64).tolist() == oracle.greedy(rows, 0.5, 64)
-    assert find_near_duplicates(rows, 0.9, 256, as_released=True).tolist() == oracle.as_released(rows, 0.9, 256)
+    assert find_near_duplicates(rows, 0.9, 256, paper_exact=True).tolist() == oracle.as_released(rows, 0.9, 256)
 
 
 def test_a_chain_of_neighbours():
     """Eight rows, each like its neighbours only: as released seven go, verified every second one stays."""
     rows = [list(range(300 + 20 * step, 300 + 20 * step + 200)) for step in range(8)]
     assert oracle.jaccard(rows[0], rows[1]) > 0.7 > oracle.jaccard(rows[0], rows[2])
-    assert np.count_nonzero(find_near_duplicates(rows, as_released=True) < 0) == 1
+    assert np.count_nonzero(find_near_duplicates(rows, paper_exact=True) < 0) == 1
     assert find_near_duplicates(rows).tolist() == [-1, 0, -1, 2, -1, 4, -1, 6]
 
 
@@ -121,11 +121,11 @@ def test_many_equal_rows_take_linear_time():
     assert repeats[0] == -1 and (repeats[1:] == 0).all()
 
 
-@pytest.mark.parametrize("as_released", [False, True])
-def test_few_rows(as_released):
-    assert find_near_duplicates([], as_released=as_released).tolist() == []
-    assert find_near_duplicates([[4]], as_released=as_released).tolist() == [-1]
-    assert find_near_duplicates([[], [4], []], as_released=as_released).tolist() == [-1, -1, 0]
+@pytest.mark.parametrize("paper_exact", [False, True])
+def test_few_rows(paper_exact):
+    assert find_near_duplicates([], paper_exact=paper_exact).tolist() == []
+    assert find_near_duplicates([[4]], paper_exact=paper_exact).tolist() == [-1]
+    assert find_near_duplicates([[], [4], []], paper_exact=paper_exact).tolist() == [-1, -1, 0]
 
 
 @pytest.mark.parametrize("token", [2**24, 2**40, -1])

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webr import as_released
 from webr.sections import KINDS, draws, kind_of_page, sizes, take_section
 
 ratios = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
@@ -21,18 +22,12 @@ def test_two_two_one_one(count, expected):
     assert sizes(count, [2, 2, 1, 1]) == expected
 
 
-@pytest.mark.parametrize("count, expected", [(5, [0, 0, 0, 5]), (1000, [332, 332, 166, 170])])
-def test_as_released_the_last_kind_takes_the_remainder(count, expected):
-    assert sizes(count, [2, 2, 1, 1], as_released=True) == expected
-
-
-@given(st.lists(st.integers(0, 9999), unique=True, max_size=60).map(sorted), ratios)
-def test_kinds_follow_the_order_of_the_pages(pages, ratio):
-    if pages:
-        kind = kind_of_page(pages, ratio)
-        kinds = [kind(page) for page in pages]
-        assert kinds == sorted(kinds, key=KINDS.index)
-        assert [Counter(kinds)[name] for name in KINDS] == sizes(len(pages), ratio)
+@given(st.integers(0, 60), ratios, st.booleans())
+def test_kinds_follow_the_order_of_the_pages(count, ratio, paper_exact):
+    kind = kind_of_page(count, ratio, paper_exact)
+    kinds = [kind(place) for place in range(count)]
+    assert kinds == sorted(kinds, key=KINDS.index)
+    assert [Counter(kinds)[name] for name in KINDS] == (as_released.sizes if paper_exact else sizes)(count, ratio)
 
 
 def test_draws_come_from_seed_page_and_purpose_alone():
@@ -45,13 +40,13 @@ def test_draws_come_from_seed_page_and_purpose_alone():
 
 def test_four_sections_are_taken_as_often_as_published():
     """Half of the pages whole; the other half a uniform prefix, so one section in 12.5 % and all four in 62.5 %."""
-    page = "# One\n\n## Two\n\nThree\n\n  # Four"
+    page = "# One\n\n## Two\n\nThree\n\n# Four"
     parts = ["One", "Two", "Three", "Four"]
     lengths = Counter()
     for seed in range(4000):
         section = take_section(page, draws(seed, page, "section"))
         assert section == "\n\n".join(parts[: section.count("\n\n") + 1])
-        assert section == take_section(page, draws(seed, page, "section"), as_released=True)
+        assert section == take_section(page, draws(seed, page, "section"), paper_exact=True)
         lengths[section.count("\n\n") + 1] += 1
     assert lengths[4] / 4000 == pytest.approx(0.625, abs=0.03)
     assert all(lengths[length] / 4000 == pytest.approx(0.125, abs=0.03) for length in (1, 2, 3))
@@ -61,7 +56,7 @@ def test_a_page_without_blank_lines_ends_sections_at_line_ends():
     page = "Title\nFirst line.\nSecond line.\n"
     taken = {take_section(page, draws(seed, page, "section")) for seed in range(60)}
     assert taken == {"Title", "Title\nFirst line.", "Title\nFirst line.\nSecond line."}
-    assert {take_section(page, draws(seed, page, "section"), as_released=True) for seed in range(60)} == {page}
+    assert {take_section(page, draws(seed, page, "section"), paper_exact=True) for seed in range(60)} == {page}
 
 
 @given(st.text(), st.integers(0, 20))
