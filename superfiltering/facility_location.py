@@ -3,25 +3,28 @@
     facility_location(embeddings, 1040)        # indices in the order they are picked
 
 Each pick adds the most to  f(S) = sum over all rows i of max over picked j of similarity(i, j).  What a row would add
-only falls as the selection grows, so what it would have added earlier bounds what it adds now: only the few rows with
-the highest bounds are looked at again (lazy greedy), a block at a time. Without room for all similarities (n² numbers),
-those of a block are computed when they are needed.
+only falls as the selection grows, so what it would have added earlier bounds what it adds now. As released (submodlib's
+LazyGreedy) a heap holds the bounds: the highest is taken off, the largest index first among equals, and computed
+again; if it still reaches the next bound the row is picked, if not it goes back. Which of several equal rows wins
+depends on that order, so it is kept; what the rows at the top of the heap would add is computed ahead, for a block of
+them at once, and used only when their turn comes.
 
 The paper's similarity, exp(-euclidean distance / dimension), lies between 0.995 and 1 for unit vectors of 384
-dimensions. So we keep 1 - similarity, in double precision: what is left of the digits decides.
+dimensions. It is held in fp32 as released, so that rows are equal there which are equal here; sums are fp64.
 """
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-MATRIX_BYTES = 1_200_000_000  # the n x n matrix is kept if it fits: up to about 12,000 rows
+MATRIX_BYTES = 1_200_000_000  # all n² similarities are kept if they fit: up to about 17,000 rows
 TILE = {"cpu": 1 << 18, "cuda": 1 << 26}  # similarities at a time: what stays in a core's cache, what fills a GPU
-FIRST_BLOCK, LARGEST_BLOCK = 8, 256  # candidates looked at together, twice as many each time
-TIE = 1e-9  # gains are equal that differ by less than this part of them,
-NOISE = 1e-12  # or by less than this for each row of the data; the lowest index wins
+FIRST_BLOCK, LARGEST_BLOCK = 8, 256  # rows of the heap looked at together, twice as many each time
 SAME = 1e-14  # squared distance, as a part of the squared lengths, below which two rows are one
+
+Similar = Callable[[torch.Tensor], torch.Tensor]  # similarities of some rows, given by index, to all rows
 
 
 def facility_location(
@@ -32,84 +35,68 @@ def facility_location(
     matrix_bytes: int = MATRIX_BYTES,
 ) -> list[int]:
     total = len(points)
-    unlike = Unlikeness(torch.as_tensor(points, dtype=torch.float64, device=device), similarity)
-    if total * total * 8 <= matrix_bytes:
-        unlike = unlike.matrix()
+    similar = similar_rows(torch.as_tensor(points, dtype=torch.float32, device=device), similarity)
+    blocks = torch.arange(total, device=device).split(_block_size(total, device))
+    if total * total * 4 <= matrix_bytes:
+        similar = _all_rows(similar, blocks, total)
+    nearest = torch.zeros(total, device=device)  # similarity to the nearest row picked
+    gains = [gain for block in blocks for gain in _gains(similar, block, nearest)]
+    heap = [(-gain, -index) for index, gain in enumerate(gains)]
+    heapq.heapify(heap)
     picked: list[int] = []
-    nearest = torch.ones(total, dtype=torch.float64, device=device)  # 1 - similarity to the nearest row picked
-    bounds = torch.full((total,), torch.inf, dtype=torch.float64, device=device)
     while len(picked) < min(count, total):
-        best = _best_candidate(unlike, nearest, bounds, first=not picked)
-        picked.append(best)
-        row = unlike[torch.tensor([best], device=device), :][0]
-        if len(picked) == 1:
-            nearest = row.clone()
-            bounds.fill_(torch.inf)  # the whole similarity counted for the first pick, only its growth does from now on
-        else:
-            nearest = torch.minimum(nearest, row)
-        bounds[best] = -torch.inf
+        picked.append(_take_best(heap, similar, nearest))
+        nearest = torch.maximum(nearest, similar(torch.tensor(picked[-1:], device=device))[0])
     return picked
 
 
-class Unlikeness:
-    """1 - similarity of some rows to others, computed when it is asked for: unlike[indices, from:to]."""
+def similar_rows(points: torch.Tensor, similarity: str) -> Similar:
+    """Computed when asked for. Distances in fp64, because those of near rows are what is left of the products."""
+    points = points.double()
+    if similarity == "cosine":
+        points = points / points.norm(dim=1, keepdim=True).clamp_min(1e-300)
+        return lambda block: (points[block] @ points.T).float()
+    squares = (points * points).sum(1)
 
-    def __init__(self, points: torch.Tensor, similarity: str) -> None:
-        self.cosine = similarity == "cosine"
-        self.points = points / points.norm(dim=1, keepdim=True).clamp_min(1e-300) if self.cosine else points
-        self.squares = (points * points).sum(1)
-
-    def __getitem__(self, place: tuple[torch.Tensor, slice]) -> torch.Tensor:
-        block, part = place
-        products = self.points[block] @ self.points[part].T
-        if self.cosine:
-            return 1 - products
-        scale = self.squares[block, None] + self.squares[part]
-        distances = products.mul_(-2).add_(scale)
+    def euclidean(block: torch.Tensor) -> torch.Tensor:
+        scale = squares[block, None] + squares
+        distances = (points[block] @ points.T).mul_(-2).add_(scale)
         distances[distances < scale.mul_(SAME)] = 0
-        return distances.sqrt_().div_(-self.points.shape[1]).expm1_().neg_()
+        distances[torch.arange(len(block), device=block.device), block] = 0
+        return distances.sqrt_().div_(-points.shape[1]).exp_().float()
 
-    def matrix(self) -> torch.Tensor:
-        everything = torch.empty(len(self.points), len(self.points), dtype=torch.float64, device=self.points.device)
-        for block in torch.arange(len(self.points), device=self.points.device).split(256):
-            everything[block] = self[block, :]
-        return everything
+    return euclidean
 
 
-def _best_candidate(unlike: Unlikeness | torch.Tensor, nearest: torch.Tensor, bounds: torch.Tensor, first: bool) -> int:
-    """The row that adds most; looks at candidates in the order of their bounds until no bound can beat the best."""
-    order = bounds.argsort(descending=True, stable=True)
-    best = -torch.inf
-    seen = []
-    for block in _growing_blocks(order):
-        if bounds[block[0]] < best - _tie(best, len(bounds)):
-            break
-        block = block[bounds[block] > -torch.inf]
-        if len(block):
-            bounds[block] = _gains(unlike, block, nearest, first)
-            best = max(best, float(bounds[block].max()))
-        seen.append(block)
-    looked_at = torch.cat(seen)
-    return int(looked_at[bounds[looked_at] >= best - _tie(best, len(bounds))].min())
+def _all_rows(similar: Similar, blocks: tuple[torch.Tensor, ...], total: int) -> Similar:
+    everything = torch.empty(total, total, device=blocks[0].device)
+    for block in blocks:
+        everything[block] = similar(block)
+    return everything.__getitem__
 
 
-def _gains(unlike: Unlikeness | torch.Tensor, block: torch.Tensor, nearest: torch.Tensor, first: bool) -> torch.Tensor:
-    """What each candidate of a block would add, a tile of the other rows at a time."""
-    gains = torch.zeros(len(block), dtype=torch.float64, device=nearest.device)
-    width = max(1, TILE[nearest.device.type] // len(block))
-    for start in range(0, len(nearest), width):
-        part = slice(start, start + width)
-        costs = unlike[block, part]
-        gains += (1 - costs).sum(1) if first else (nearest[part] - costs).clamp_min_(0).sum(1)
-    return gains
+def _take_best(heap: list[tuple[float, int]], similar: Similar, nearest: torch.Tensor) -> int:
+    """Takes the row off the heap that adds most to what `nearest` says of those picked."""
+    now: dict[int, float] = {}  # what rows add, computed ahead
+    size = FIRST_BLOCK
+    while True:
+        _, index = top = heapq.heappop(heap)
+        if index not in now:
+            limit = min(size, len(heap) + 1, _block_size(len(nearest), nearest.device.type))
+            ahead = [top, *(heapq.heappop(heap) for _ in range(limit - 1))]
+            block = torch.tensor([-index for _, index in ahead], device=nearest.device)
+            now |= zip((index for _, index in ahead), _gains(similar, block, nearest), strict=True)
+            for entry in ahead[1:]:
+                heapq.heappush(heap, entry)
+            size = min(2 * size, LARGEST_BLOCK)
+        if not heap or now[index] >= -heap[0][0]:
+            return -index
+        heapq.heappush(heap, (-now[index], index))
 
 
-def _growing_blocks(order: torch.Tensor) -> Iterator[torch.Tensor]:
-    start, size = 0, FIRST_BLOCK
-    while start < len(order):
-        yield order[start : start + size]
-        start, size = start + size, min(2 * size, LARGEST_BLOCK)
+def _gains(similar: Similar, block: torch.Tensor, nearest: torch.Tensor) -> list[float]:
+    return (similar(block) - nearest).clamp_min_(0).sum(1, dtype=torch.float64).tolist()
 
 
-def _tie(gain: float, total: int) -> float:
-    return TIE * abs(gain) + NOISE * total if gain > -torch.inf else 0.0
+def _block_size(total: int, device: str) -> int:
+    return max(1, TILE[torch.device(device).type] // max(1, total))
