@@ -1,12 +1,51 @@
 """Which rows to keep, given their scores; how much two selections or two scorers agree."""
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from common.errors import BadValue
+from common.rows import scan_rows
+
 Scores = Sequence[float | None]  # one a row; None or NaN: the row has no score
+
+
+# ---------------------------------------------------------------- rows
+
+
+def score_of(row: dict, key: str, paper_exact: bool = False) -> float:
+    """NaN where the row has none. As released, what is no number is no score."""
+    score = row.get(key)
+    if isinstance(score, int | float):
+        return float(score)
+    if key not in row or (score is not None and not paper_exact):
+        raise BadValue(f"no number in {key!r}; run step 2, or name another --key_name")
+    return math.nan
+
+
+def length_of(row: dict) -> int:
+    """Characters of all answers: what a selection by length alone goes by."""
+    if isinstance(row.get("output"), str):
+        return len(row["output"])
+    turns = row.get("messages") or row.get("conversations") or []
+    return sum(
+        len(turn.get("content") or turn.get("value") or "")
+        for turn in turns
+        if turn.get("role", turn.get("from")) in ("assistant", "gpt")
+    )
+
+
+def rows_at(data_path: str, places: Sequence[int], split: str | None = None) -> list[dict]:
+    """The rows at those places, in that order; only they are held in memory."""
+    wanted = set(places)
+    rows = {n: row for n, row in enumerate(scan_rows(data_path, split, allow_nan=True)) if n in wanted}
+    return [rows[place] for place in places]
+
+
+# ---------------------------------------------------------------- by score
 
 
 def best_first(scores: Scores, below: float = 1.0) -> list[int]:
@@ -44,20 +83,42 @@ def shares(groups: Sequence[Hashable], count: int) -> dict[Hashable, int]:
     return quotas
 
 
+def difficult_rows(scores: Scores, count: int, lower: float, upper: float) -> list[int]:
+    """Of those below `upper` (0: of all) the `count` highest first; with a count of 0 all above `lower` as they stand.
+
+    As released: a count leaves `lower` out of account, and rows without a score come last where there is no bound.
+    """
+    numbers = [math.nan if score is None else score for score in scores]
+    usable = [index for index, score in enumerate(numbers) if not upper or score < upper]
+    if not count:
+        return [index for index in usable if numbers[index] > lower]
+    return sorted(usable, key=lambda index: (math.isnan(numbers[index]), -numbers[index]))[:count]
+
+
+# ---------------------------------------------------------------- baselines
+
+
 def random_rows(total: int, count: int, seed: int) -> list[int]:
     """The baseline that every comparison needs."""
     return random.Random(seed).sample(range(total), min(count, total))
 
 
-def spearman(first: Scores, second: Scores) -> float:
-    """Rank correlation over the rows that both have scored; equal scores share their mean rank."""
-    from scipy.stats import rankdata
+def longest_rows(lengths: Sequence[int], count: int) -> list[int]:
+    return sorted(range(len(lengths)), key=lambda index: -lengths[index])[:count]
 
-    both = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None and a == a and b == b]
-    if len(both) < 2:
-        return float("nan")
-    ranks = [rankdata(column) for column in zip(*both, strict=True)]
-    return float(np.corrcoef(*ranks)[0, 1])
+
+# ---------------------------------------------------------------- agreement
+
+
+def spearman(first: Scores, second: Scores) -> float:
+    """Rank correlation over the rows that both have scored; NaN where there is none, as of constant scores."""
+    from scipy.stats import spearmanr
+
+    columns = np.array([first, second], dtype=float)
+    both = columns[:, ~np.isnan(columns).any(0)]
+    if both.shape[1] < 2 or (both == both[:, :1]).all(1).any():
+        return math.nan
+    return float(spearmanr(*both).statistic)
 
 
 def overlap(first: Sequence[int], second: Sequence[int]) -> float:

@@ -5,7 +5,7 @@
 
 in   the lines of step 1, and the data they were made from
 out  the rows, each with "ppl_A_direct" (answer alone), "ppl_A_condition" (behind its prompt) and their ratio "ifd_ppl";
-     all three null where step 1 gave no score
+     all three null where step 1 gave no score; "ifd_scored_with" where it was told to score otherwise than released
 """
 
 import argparse
@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
@@ -31,7 +32,10 @@ def attached(line: dict, paper_exact: bool) -> dict:
     # A 0 is the released code's mark of a failure: a score for the paper, none for us.
     ifd = conditioned / direct if direct else (0 if paper_exact else nothing)
     values = {"ppl_A_direct": direct, "ppl_A_condition": conditioned, "ifd_ppl": ifd}
-    return values if paper_exact else {key: finite(value) for key, value in values.items()}
+    if paper_exact:
+        return values
+    named = {"ifd_scored_with": line["scored_with"]} if "scored_with" in line else {}
+    return {key: finite(value) for key, value in values.items()} | named
 
 
 def loss_ratio(line: dict) -> dict:
@@ -47,7 +51,14 @@ def finite(value: float | None) -> float | None:
 def lines_by_row(path: str) -> Iterator[tuple[int, dict]]:
     """(index, line): the released format carries no index, its lines count themselves."""
     for number, line in enumerate(read_rows(path, allow_nan=True)):
-        yield line.get("index", number), line
+        index, ppl = line.get("index", number), line.get("ppl", [0, 0, 0, 0])
+        if not isinstance(index, int) or not _four_numbers(ppl) or not _four_numbers(line.get("loss", ppl)):
+            raise BadInput(f"{path}, row {number}: not a line of step 1, which holds four numbers in 'ppl' and 'loss'")
+        yield index, line
+
+
+def _four_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(number, int | float) for number in value)
 
 
 def parse_args() -> argparse.Namespace:

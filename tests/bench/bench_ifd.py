@@ -18,11 +18,11 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from superfiltering.conversation import Text, plain_text
-from superfiltering.ifd import score_rows
-from superfiltering.step1_score_ifd import BATCH_TOKENS
+from superfiltering.ifd import lines_with_reasons
+from superfiltering.score_parts import BATCH_TOKENS
+from superfiltering.scored_text import ScoredText, plain_text
 from superfiltering.token_losses import DTYPES, prepare_scorer
-from tests.oracles.ifd import paper_scores
+from tests.oracles.ifd import released_line
 
 VOCABULARY = 50257
 
@@ -34,7 +34,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>")
 
 
-def rows_like_alpaca(count: int) -> list[Text]:
+def rows_like_alpaca(count: int) -> list[ScoredText]:
     draw = random.Random(0)
 
     def words(number: float) -> str:
@@ -50,6 +50,10 @@ def rows_like_alpaca(count: int) -> list[Text]:
         )
         for _ in range(count)
     ]
+
+
+def answer_of(text: ScoredText) -> str:
+    return text.text[slice(*text.answers[0])]
 
 
 def model(device: str) -> GPT2LMHeadModel:
@@ -73,11 +77,11 @@ def matrix_rate(device: str, dtype: str) -> float:
     return 5 * 2 * size**3 / seconds(lambda: [a @ b for _ in range(5)], device)
 
 
-def flop_of(texts: list[Text], width: int = 768, layers: int = 12) -> float:
+def flop_of(texts: list[ScoredText], width: int = 768, layers: int = 12) -> float:
     """Of the matrix products that the scores need: 24 width² a token and layer, and the head for answer tokens."""
     total = 0.0
     for text in texts:
-        answer, whole = len(text.answer.split()), len(text.whole.split())
+        answer, whole = len(answer_of(text).split()), len(text.text.split())
         total += (answer + whole) * layers * 24 * width**2 + 2 * answer * 2 * width * VOCABULARY
     return total
 
@@ -93,11 +97,11 @@ def main() -> None:
     tok, texts = tokenizer(), rows_like_alpaca(args.rows)
     slow, sample = model(args.device), texts[: args.oracle_rows]
     batch_tokens = BATCH_TOKENS[args.device]
-    work = {"released way": lambda: [paper_scores(slow, tok, text.prompt, text.answer, 1024) for text in sample]}
+    work = {"released way": lambda: [released_line(slow, tok, text.text, answer_of(text), 1024) for text in sample]}
     for dtype in args.dtypes:
         scorer = prepare_scorer(model("cpu"), tok, args.device, dtype)
-        work[dtype] = functools.partial(score_rows, scorer, texts, 1024, batch_tokens)
-        score_rows(scorer, texts[:64], 1024, batch_tokens)
+        work[dtype] = functools.partial(lines_with_reasons, scorer, texts, 1024, batch_tokens)
+        lines_with_reasons(scorer, texts[:64], 1024, batch_tokens)
     best = dict.fromkeys(work, float("inf"))
     rates = dict.fromkeys(args.dtypes, 0.0)
     for _ in range(args.rounds):

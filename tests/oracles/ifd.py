@@ -6,16 +6,26 @@ import torch
 import torch.nn.functional as F
 
 
-def paper_scores(model, tokenizer, prompt: str, answer: str, max_length: int) -> dict:
-    """As released: the answer alone, and the prompt with the answer, labels masked up to the prompt's own tokens."""
+def released_line(model, tokenizer, text: str, answer: str, max_length: int, head: list[int] | None = None) -> dict:
+    """As released: the answer alone, and the prompt with the answer, labels masked up to the prompt's own tokens.
+    Whatever fails is 0. With `head`, these tokens stand before every text instead of the tokenizer's own."""
+
+    def encode(part: str, length: int | None = None) -> list[int]:
+        options = {} if length is None else {"truncation": True, "max_length": length - len(head or [])}
+        return [*(head or []), *tokenizer.encode(part, add_special_tokens=head is None, **options)]
+
     if not answer:
         return {}
-    prompt_tokens = len(tokenizer.encode(prompt, truncation=True, max_length=max_length))
-    alone = tokenizer.encode(answer, truncation=True, max_length=max_length - prompt_tokens + 1)
-    whole = tokenizer.encode(prompt + answer, truncation=True, max_length=max_length)
-    masked = len(tokenizer.encode((prompt + answer)[: (prompt + answer).rfind(answer)]))
-    direct, conditioned = loss_from(model, alone, 0), loss_from(model, whole, masked)
-    ppl = [0, perplexity(direct), 0, perplexity(conditioned)]
+    prompt = text[: text.rfind(answer)]
+    room = max_length - len(encode(prompt, max_length)) + 1
+    losses = []
+    for part, length, masked in ((answer, room, 0), (text, max_length, len(encode(prompt)))):
+        try:
+            losses.append(loss_from(model, encode(part, length), masked))
+        except (IndexError, RuntimeError):
+            losses.append(0)
+    direct, conditioned = losses
+    ppl = [0, direct and perplexity(direct), 0, conditioned and perplexity(conditioned)]
     return {"ppl": ppl, "loss": [0, direct, 0, conditioned]}
 
 
@@ -44,7 +54,7 @@ def answer_positions(tokenizer, text: str, start: int, end: int) -> list[int]:
     return [position for position, (left, right) in enumerate(offsets) if left < end and right > start]
 
 
-def default_scores(model, tokenizer, text: str, start: int, end: int, start_token: int) -> tuple[float, float] | None:
+def offset_scores(model, tokenizer, text: str, start: int, end: int, start_token: int) -> tuple[float, float] | None:
     """(loss alone, loss behind the prompt) of the same answer tokens, a start token before both; the text must fit."""
     ids = tokenizer.encode(text, add_special_tokens=False)
     positions = answer_positions(tokenizer, text, start, end)
