@@ -1,32 +1,24 @@
 #!/usr/bin/env bash
 # WebR from raw pages to training data, on one server for all steps. Interrupted, the same command goes on.
-#   DATA=pages.jsonl bash webr/run_all.sh                                 # Llama-3-70B on 8 GPUs: WebR-Basic
-#   OPENAI_BASE_URL=https://api.openai.com/v1 MODEL=gpt-4o-mini TEMPERATURE=1 TOP_P=1 bash webr/run_all.sh    # WebR-Pro
+#   DATA=pages.jsonl bash webr/run_all.sh                       # Llama-3-70B on 8 GPUs: WebR-Basic
+#   DATA=pages.jsonl FLAVOUR=api bash webr/run_all.sh           # gpt-4o-mini: WebR-Pro
 # 100,000 conversations ask for about 333,000 answers; the paper paid 38.57 USD for them with gpt-4o-mini.
-# What follows the script's name goes to the steps that ask the model.
+# What follows the script's name goes to the steps that ask the model; more variables: webr/settings.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
+source webr/settings.sh
 
-DATA=${DATA:-data/web_pages.jsonl} # {"webpage": "..."} a row; any number of them
-OUT=${OUT:-results/webr}
-MODEL=${MODEL:-meta-llama/Meta-Llama-3-70B-Instruct}
-TOKENIZER=${TOKENIZER-meta-llama/Meta-Llama-3-8B} # of the model to train; empty: words
-SAVE_NUM=${SAVE_NUM:-}                            # the paper: 100000; empty: as many as there are
-ASK=(--model "$MODEL" --temperature "${TEMPERATURE:-0.6}" --top_p "${TOP_P:-0.9}" --max_tokens 4096 "$@")
-
-# TENSOR_PARALLEL=1 DATA_PARALLEL=1 for one GPU and a small model
-start_server --model "$MODEL" --tensor_parallel "${TENSOR_PARALLEL:-4}" --data_parallel "${DATA_PARALLEL:-2}" # two copies on 8 x A800
+start_server "${SERVE[@]}"
 
 # Who wrote the page (30 words); near-duplicate pages go first, nobody pays for them.
-run python webr/step1_infer_author.py --data_path "$DATA" --save_path "$OUT/authors.jsonl" --dedup_pages "${ASK[@]}"
+run python webr/step1_infer_author.py --data_path "$DATA" --save_path "$OUT/authors.jsonl" --dedup_pages "${ASK[@]}" "$@"
 # 2:2:1:1 of the pages: a request to transform the page (WI) or the request that it answers (WR), all or part of it.
-run python webr/step2_make_requests.py --data_path "$OUT/authors.jsonl" --save_path "$OUT/requests.jsonl" "${ASK[@]}"
+run python webr/step2_make_requests.py --data_path "$OUT/authors.jsonl" --save_path "$OUT/requests.jsonl" "${ASK[@]}" "$@"
 # A response; WI sees the page, WR does not.
-run python webr/step3_make_responses.py --data_path "$OUT/requests.jsonl" --save_path "$OUT/responses.jsonl" "${ASK[@]}"
+run python webr/step3_make_responses.py --data_path "$OUT/requests.jsonl" --save_path "$OUT/responses.jsonl" "${ASK[@]}" "$@"
 # WR alone: the response is improved with the page.
-run python webr/step4_refine_responses.py --data_path "$OUT/responses.jsonl" --save_path "$OUT/refined.jsonl" "${ASK[@]}"
+run python webr/step4_refine_responses.py --data_path "$OUT/responses.jsonl" --save_path "$OUT/refined.jsonl" "${ASK[@]}" "$@"
 # Refusals, faults, near-duplicates out; two WI for one WR; parquet, jsonl, dataset card.
-run python webr/step5_postprocess.py --WI_data_paths "$OUT/refined.jsonl" --WR_data_paths "$OUT/refined.jsonl" \
-    --save_name "$OUT/data/webr" ${TOKENIZER:+--tokenizer_model_name "$TOKENIZER"} ${SAVE_NUM:+--save_num "$SAVE_NUM"}
+run python webr/step5_postprocess.py --WI_data_paths "$OUT/refined.jsonl" --WR_data_paths "$OUT/refined.jsonl" "${FINISH[@]}"
 run python webr/write_report.py --data_path "$OUT/data/webr.jsonl" --save_path "$OUT/report.html"

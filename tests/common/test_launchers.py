@@ -168,7 +168,8 @@ def test_launchers_print_their_commands_under_dry_run(servers):
         assert steps, f"{launcher}: {shown.stdout}"
         for name, arguments in steps:
             path = name if name.endswith(".py") else name.replace(".", "/") + ".py"
-            source = (ROOT / path).read_text(encoding="utf-8") + shared
+            beside = (ROOT / path).parent.glob("*.py")  # a step's flags may be added by a module of its method
+            source = "".join(module.read_text(encoding="utf-8") for module in beside) + shared
             if path.endswith("training/finetune.py"):  # most of its arguments are TRL's
                 source = " ".join(f'"{flag}"' for flag in make_training_parser(None)._option_string_actions)
             for flag in re.findall(r"(?<=--)[a-zA-Z]\w*", arguments):
