@@ -105,7 +105,7 @@ def _read_done(source: str, target: str, fingerprint: dict) -> dict | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         kept = {key: record[key] for key in ("input", "fingerprint")}
-        output, counts = record["output"], dict(record["counts"])
+        output, counts = record.get("output"), dict(record["counts"])
     except (ValueError, LookupError, TypeError):
         return None
     wanted = {"input": manifest.hash_file(source), "fingerprint": json.loads(json.dumps(fingerprint))}

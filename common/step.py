@@ -8,7 +8,7 @@ The output appears whole when the block ends well, with `<output>.manifest.json`
 """
 
 import argparse
-import os
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from common import manifest
-from common.errors import BadInput, BadRow, BadValue, CommonError, Reject
+from common.errors import BadInput, BadRow, BadValue, CommonError, Reject, UnwritableRow
 from common.program import progress
 from common.redaction import hide_known, redact
-from common.rows import RowWriter, count_rows, input_files, scan_rows
+from common.rows import RowWriter, check_target, count_rows, input_files, locked, refuse_overlap, scan_rows, schema_of
 
 
 def need(row: dict, key: str, kind: type | tuple[type, ...] = str) -> Any:
@@ -50,8 +50,8 @@ def step_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def map_rows(step: "Step", function: Callable[[dict], dict | list[dict]]) -> None:
     """Write what `function` makes of each row: one row, several or none. Reject sets the row aside with its reason."""
-    for _, _, output in step.values(function):
-        step.write(*(output if isinstance(output, list) else [output]))
+    for index, row, output in step.values(function):
+        step.write_or_reject(index, output if isinstance(output, list) else [output], row)
 
 
 class Step:
@@ -74,24 +74,32 @@ class Step:
         self.counts: Counter[str] = Counter()
         self.facts: dict[str, Any] = {"arguments": _plain(settings)}
         self._on_bad_row, self._split, self._allow_nan = on_bad_row, split, allow_nan
-        self._writer = RowWriter(output, allow_nan)
-        real = self._writer.path
-        self._rejected = RowWriter(real.with_name(real.name + ".rejected.jsonl"), allow_nan=True)
         # Listed once: a glob must not find the output later.
         self._files = [input_files(path) for path in inputs]
+        self._all_files = [file for files in self._files for file in files]
+        self._reads, self._writes = list(reads), list(writes)
         self._first_rows: list[tuple[int, Path]] = []  # of each file of the first input that was begun
-        for file in (file for files in self._files for file in files):
-            if Path(os.path.realpath(file)) == real:
-                raise BadInput(f"{file}: is both input and output; choose another output")
 
     def __enter__(self) -> "Step":
         self._started = time.time()
-        self._writer.__enter__()
-        try:
+        # From one table to another the columns keep their types.
+        self._writer = RowWriter(self.output, self._allow_nan, schema_of(self.inputs[0], self._split))
+        real = self._writer.path
+        rejected = real.with_name(real.name + ".rejected.jsonl")
+        self._rejected = RowWriter(rejected, allow_nan=True)
+        refuse_overlap(
+            [*self._all_files, *self._reads], [self.output, rejected, manifest.path_of(self.output), *self._writes]
+        )
+        for path in (manifest.path_of(self.output), *self._writes):
+            check_target(path)
+        self._stamps = manifest.stamps(self._all_files)
+        with contextlib.ExitStack() as opening:  # closes again what is open if the next cannot be opened
+            opening.enter_context(locked(self.output))
+            opening.push(self._finish)
+            opening.enter_context(self._writer)
             self._rejected.__enter__()
-        except BaseException:
-            self._writer.close(keep=False)
-            raise
+            opening.push(self._close_rejected)
+            self._open = opening.pop_all()
         return self
 
     def rows(self) -> Iterator[tuple[int, dict]]:
@@ -145,9 +153,15 @@ class Step:
 
     def write(self, *rows: dict) -> None:
         """The output of one input row: one row, several, or none."""
+        self._writer.write(*rows)
         self.counts["done"] += 1
-        for row in rows:
-            self._writer.write(row)
+
+    def write_or_reject(self, index: int, rows: list[dict], row: Any) -> None:
+        """The same, but a row that the output's format cannot hold is set aside."""
+        try:
+            self.write(*rows)
+        except UnwritableRow as why:
+            self.reject(index, why.reason, row)
 
     def reject(self, index: int, reason: str, row: Any = None, answer: str | None = None) -> None:
         self.counts["rejected"] += 1
@@ -155,32 +169,38 @@ class Step:
         self._rejected.write(entry if answer is None else entry | {"answer": hide_known(answer)})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        balanced = self.counts["in"] == self.counts["done"] + self.counts["rejected"]
-        whole = kind is None and balanced
-        # The rejected file first: when the output is there, everything that belongs to it is.
-        rejected = whole and self._rejected.count > 0
+        """Backwards: the rejected file, the output, the manifest, the lock. When the output is there, all is."""
         try:
-            self._rejected.close(keep=rejected)
-            if whole and not rejected:
-                self._rejected.path.unlink(missing_ok=True)  # of an earlier run
+            if kind is None:
+                self._check()
         except BaseException:
-            self._writer.close(keep=False)
+            self._open.__exit__(*sys.exc_info())
             raise
-        self._writer.close(keep=whole)
-        if kind is None and not balanced:
-            raise CommonError(f"{self.output}: the rows do not add up, nothing is written: {dict(self.counts)}")
-        if whole:
-            self._finish([self._writer.path, *([self._rejected.path] if rejected else [])])
+        self._open.__exit__(kind, error, trace)
 
-    def _finish(self, outputs: list[Path]) -> None:
+    def _check(self) -> None:
+        if self.counts["in"] != self.counts["done"] + self.counts["rejected"]:
+            raise CommonError(f"{self.output}: the rows do not add up, nothing is written: {dict(self.counts)}")
+        self._hashes = manifest.hash_inputs(self._all_files, self._stamps)
+
+    def _close_rejected(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._rejected.close(keep=kind is None and self._rejected.count > 0)
+        if kind is None and not self._rejected.count:
+            self._rejected.path.unlink(missing_ok=True)  # of an earlier run
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
         seconds = time.time() - self._started
+        outputs = [self._writer.path, *([self._rejected.path] if self._rejected.count else [])]
         self.facts["rows_written"] = self._writer.count
         manifest.write(
             self.output,
             **manifest.about_this_process(),
             **self.facts,
-            inputs=manifest.hash_inputs([file for files in self._files for file in files]),
+            inputs=self._hashes,
             outputs={str(path): manifest.hash_file(path) for path in outputs},
+            globs=self.inputs,
             counts=dict(self.counts),
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started)),
             seconds=round(seconds, 3),

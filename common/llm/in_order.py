@@ -25,7 +25,7 @@ class InOrder:
             return
         while outcome is not None:
             if "rows" in outcome:
-                self._step.write(*outcome["rows"])
+                self._step.write_or_reject(self._next, outcome["rows"], outcome["rows"])
             else:
                 self._step.reject(*outcome["reject"])
             self._next += 1
