@@ -2,18 +2,21 @@
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
 import textwrap
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from common import manifest
-from common.errors import BadInput, CommonError
+from common.errors import BadInput, BadValue, CommonError, Reject
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, write_rows
-from common.step import Step, need
+from common.step import Step, map_rows, need
 
 
 @pytest.fixture
@@ -106,6 +109,96 @@ def test_when_the_disk_fails_at_the_end_nothing_half_written_stays(data, tmp_pat
     with Step([data], tmp_path / "out.jsonl") as step:
         double(step)
     assert len(list(read_rows(tmp_path / "out.jsonl"))) == 8
+
+
+DISGUISES = {
+    "as it is": lambda path: path,
+    "another spelling": lambda path: path.parent / "." / "sub" / ".." / path.name,
+    "a symlink": lambda path: _link(path, os.symlink),
+    "a hard link": lambda path: _link(path, os.link),
+    "behind a linked folder": lambda path: _link(path.parent, os.symlink) / path.name,
+}
+
+
+def _link(path, link):
+    target = path.with_name(f"linked.{path.name}")
+    link(path, target)
+    return target
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+@pytest.mark.parametrize("side", ["", ".rejected.jsonl", ".manifest.json", ".part", ".near_misses.jsonl"])
+def test_an_output_that_is_an_input_in_disguise_is_refused_and_the_input_lives(tmp_path, disguise, side):
+    """For each file that a run writes: the output, what lies beside it, a side output."""
+    (tmp_path / "sub").mkdir()
+    output = tmp_path / "out.jsonl"
+    target = tmp_path / f"out.jsonl{side}"
+    target.write_text('{"n": 1}\n', encoding="utf-8")
+    read = DISGUISES[disguise](target)
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"n": 1}\n', encoding="utf-8")
+    with pytest.raises(BadInput, match="choose another output|move it away"):
+        near_misses = [f"{output}.near_misses.jsonl"]
+        with Step([source], output, reads=[read], writes=near_misses) as step:
+            for _, row in step.rows():
+                step.write(row)
+    assert target.read_text(encoding="utf-8") == '{"n": 1}\n' == source.read_text(encoding="utf-8")
+    assert not (tmp_path / "out.jsonl.lock").exists()
+
+
+def test_an_input_that_changes_while_it_is_read_ends_the_run_with_nothing_written(data, tmp_path):
+    with pytest.raises(BadInput, match="changed while it was read"):
+        with Step([data], tmp_path / "out.jsonl") as step:
+            for index, row in step.rows():
+                step.write(row)
+                if index == 3:
+                    with open(data, "a", encoding="utf-8") as file:
+                        file.write('{"n": 10}\n')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_a_row_that_the_format_cannot_hold_is_set_aside_and_the_others_are_written(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"text": "a"}, {"text": "\ud800"}, {"text": "c"}])
+    with Step([tmp_path / "in.jsonl"], tmp_path / "out.parquet") as step:
+        map_rows(step, lambda row: row)
+    assert [row["text"] for row in read_rows(tmp_path / "out.parquet")] == ["a", "c"]
+    (rejected,) = read_rows(tmp_path / "out.parquet.rejected.jsonl")
+    assert rejected["index"] == 1 and "surrogate" in rejected["reason"]
+
+
+def test_columns_keep_their_types_from_table_to_table(tmp_path):
+    table = pa.table({"n": pa.array([1, 2], pa.int32()), "text": ["a", "b"]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    with Step([tmp_path / "in.parquet"], tmp_path / "out.parquet") as step:
+        map_rows(step, lambda row: row | {"more": 1})
+    assert pq.read_schema(tmp_path / "out.parquet").field("n").type == pa.int32()
+
+
+def test_map_rows_writes_one_row_several_or_none_and_sets_the_rest_aside(data, tmp_path):
+    def function(row):
+        if row["n"] == 1:
+            raise Reject("not this one")
+        if row["n"] == 2:
+            raise BadValue("no such thing")
+        return [] if row["n"] == 3 else [row, row] if row["n"] == 4 else row
+
+    with Step([data], tmp_path / "out.jsonl", on_bad_row="skip") as step:
+        map_rows(step, function)
+    assert [row["n"] for row in read_rows(tmp_path / "out.jsonl")] == [0, 4, 4, 5, 6, 7, 8, 9]
+    reasons = {row["index"]: row["reason"] for row in read_rows(tmp_path / "out.jsonl.rejected.jsonl")}
+    assert reasons == {1: "not this one", 2: "bad row: no such thing"}
+    with pytest.raises(BadInput, match="row 2: no such thing"):
+        with Step([data], tmp_path / "out.jsonl") as step:
+            map_rows(step, function)
+
+
+def test_a_key_that_a_server_echoes_does_not_reach_the_rejected_rows(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", 'ke"y78\n')
+    with Step([data], tmp_path / "out.jsonl") as step:
+        for index, row in step.rows():
+            step.reject(index, 'refused: ke"y78', row, answer='{"error": "key ke\\"y78 is wrong"}')
+    text = (tmp_path / "out.jsonl.rejected.jsonl").read_text(encoding="utf-8")
+    assert "y7" not in text and "refused: ***" in text
 
 
 def test_counts_for_the_bar_where_somebody_watches(data, tmp_path, monkeypatch):
