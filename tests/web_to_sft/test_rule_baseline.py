@@ -11,7 +11,21 @@ NONE = frozenset()
 FORMULAS = st.text("35²，, =≈<＞\\n\n\xa0 甲", max_size=16) | st.lists(
     st.sampled_from(["，=", "， =", "，≈", "， ≈", "3\\n5", "\\n", "=", "＜", "甲", "3", " ", "\xa0", "\\"]), max_size=8
 ).map("".join)
-PIECES = [*HEADINGS, *oracle.NO_HEADING, "此题主要考查", "故答案为", "：12", "12．", "5.3", "．", ".", "。", "²", "\\n"]
+PIECES = [
+    *HEADINGS,
+    *oracle.NO_HEADING,
+    "此题主要考查",
+    "故答案为",
+    "故答案",
+    "：12",
+    "12．",
+    "5.3",
+    "．",
+    ".",
+    "。",
+    "²",
+    "\\n",
+]
 PIECES += [
     "据此解答",
     "直接得出结论即可",
