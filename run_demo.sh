@@ -61,7 +61,7 @@ run python eval/generate.py --data_path $SAMPLE/test_ape210k.jsonl --prompt_key 
     --save_path "$TO/evaluation/eval_test.ape.jsonl"
 run python eval/generate.py --data_path $SAMPLE/test_cmath.jsonl --prompt_key input \
     --save_path "$TO/evaluation/cmath_dev.jsonl"
-run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --target_key ans --prompt_key original_text
+run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --golden_key ans --prompt_key original_text
 run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
 run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation" --save_path "$TO/evaluation/compared.json"
 run python web_to_sft/write_report.py --folder "$TO" --save_path "$TO/report.html"

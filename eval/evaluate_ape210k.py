@@ -25,12 +25,12 @@ from eval.ape210k_rule import answer_span, gold_parts, plain_gold, states, witho
 FALLBACK_KEY = "chatglm2_cot_output"  # where the released ChatGLM2 script leaves its responses
 
 
-def gold_of(row: dict, target_key: str | None) -> str:
+def gold_of(row: dict, golden_key: str | None) -> str:
     """The gold answer as text. As released, an "answer" column goes before "target"; named, the key is the key."""
-    if target_key is None and "answer" in row:
+    if golden_key is None and "answer" in row:
         answer = need(row, "answer", (str, list))
         return str(answer[0] if isinstance(answer, list) and answer else answer)
-    return str(need(row, target_key or "target", (str, int, float)))
+    return str(need(row, golden_key or "target", (str, int, float)))
 
 
 def stated(row: dict, prompt_key: str, response_key: str) -> str:
@@ -76,7 +76,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--eval_file", default="eval_test.ape.jsonl", help="the answers")
     parser.add_argument("--save_path", help="scored rows; without: <eval_file>.scored.jsonl beside the answers")
     keys = parser.add_argument_group("columns")
-    keys.add_argument("--target_key", help='key of the gold answer; without: "answer" if there, else "target"')
+    keys.add_argument(
+        "--golden_key", "--target_key", help='key of the gold answer; without: "answer" if there, else "target"'
+    )
     keys.add_argument("--prompt_key", default="input", help="key of the problem, read where a response repeats it")
     keys.add_argument("--response_key", default="output", help=f"key of the response; if missing, {FALLBACK_KEY}")
     parser.add_argument("--paper_exact", action="store_true", help="rows, table and print-out of the released code")
@@ -93,7 +95,7 @@ def main() -> None:
     options = step_options(args) | {"writes": [table] if args.paper_exact else []}
 
     def judge_row(row: dict) -> tuple[str, str, dict]:
-        target, output = gold_of(row, args.target_key), stated(row, args.prompt_key, args.response_key)
+        target, output = gold_of(row, args.golden_key), stated(row, args.prompt_key, args.response_key)
         return target, output, judge(target, output)
 
     with Step([answers], args.save_path or f"{answers}.scored.jsonl", **options) as step:

@@ -22,7 +22,7 @@ for seed in $SEEDS; do
     run mkdir -p "$dir"
     # A short prompt: a model that starts from nothing need not read instructions.
     [[ ${DRY_RUN:-} == 1 ]] || printf '[题目]\n{question}\n[答案]\n{analysis}\n' >"$dir/prompt.txt"
-    run python web_to_sft/small_world.py --save_dir "$dir" --web_rows "$ROWS" --clean_rows $((ROWS / 2)) --seed "$seed"
+    run python web_to_sft/small_world.py --save_path "$dir" --web_rows "$ROWS" --clean_rows $((ROWS / 2)) --seed "$seed"
     run python web_to_sft/step1_match_pairs.py --web_path "$dir/web.jsonl" --high_quality_path "$dir/clean.jsonl" \
         --save_path "$dir/pairs.jsonl"
     run python web_to_sft/step2_build_converter_data.py --pairs_path "$dir/pairs.jsonl" --web_path "$dir/web.jsonl" \
@@ -33,7 +33,7 @@ for seed in $SEEDS; do
         --output_dir "$dir/converter" --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
         --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
         --no_gradient_checkpointing --seed "$seed"
-    run python web_to_sft/score_small.py --test_path "$dir/test.jsonl" --model_path "$dir/converter" \
+    run python web_to_sft/score_small.py --data_path "$dir/test.jsonl" --model_name_or_path "$dir/converter" \
         --prompt_path "$dir/prompt.txt" --save_path "$dir/scores.json"
     SCORES+=("$dir/scores.json")
 done

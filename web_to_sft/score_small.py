@@ -1,6 +1,6 @@
 """Score what became of a small world's crawl: as crawled, cleaned by rules, rewritten by a trained converter.
 
-    python web_to_sft/score_small.py --test_path test.jsonl --model_path converter --save_path scores.json
+    python web_to_sft/score_small.py --data_path test.jsonl --model_name_or_path converter --save_path scores.json
     python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
 
 in   test.jsonl of web_to_sft/small_world.py, and the converter that common/training/finetune.py trained
@@ -102,15 +102,15 @@ def table(paths: list[str]) -> str:
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--test_path", help="rows with the truth")
-    parser.add_argument("--model_path", help="trained converter")
+    parser.add_argument("--data_path", help="rows with the truth")
+    parser.add_argument("--model_name_or_path", help="trained converter")
     parser.add_argument("--save_path", help="file of the scores")
     parser.add_argument("--prompt_path", help="the file that step 2 was given, if any")
     parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time")
     parser.add_argument("--table", nargs="+", metavar="SCORES", help="only print the table of these score files")
     args = parser.parse_args()
-    if not args.table and not (args.test_path and args.model_path and args.save_path):
-        parser.error("give --test_path, --model_path and --save_path, or --table")
+    if not args.table and not (args.data_path and args.model_name_or_path and args.save_path):
+        parser.error("give --data_path, --model_name_or_path and --save_path, or --table")
     return args
 
 
@@ -119,9 +119,9 @@ def main() -> None:
     if args.table:
         print(table(args.table))
         return
-    rows = list(read_rows(args.test_path))
+    rows = list(read_rows(args.data_path))
     template = load_prompt("web_to_sft", "convert", "zh", args.prompt_path)
-    texts = rewrite(rows, args.model_path, template, args.batch_size)
+    texts = rewrite(rows, args.model_name_or_path, template, args.batch_size)
     results = {
         "raw": [as_crawled(row) for row in rows],
         "rules": [by_rules(row) for row in rows],

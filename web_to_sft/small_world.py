@@ -1,6 +1,6 @@
 """Make a small world of primary-school problems whose clean form is known, and a noisy "crawl" of it.
 
-    python web_to_sft/small_world.py --save_dir small --web_rows 3000 --clean_rows 1500 --test_rows 300 --seed 1
+    python web_to_sft/small_world.py --save_path small --web_rows 3000 --clean_rows 1500 --test_rows 300 --seed 1
 
 out  clean.jsonl  {"input": ["…"], "solve_step": ["…"]}        what somebody wrote down properly
      web.jsonl    {"question": "…", "raw_analysis": "…"}       half of them noisy copies of clean rows
@@ -86,11 +86,11 @@ def crawl(problem: dict[str, str], rng: random.Random) -> dict[str, str]:
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--save_dir", required=True, help="folder for the three files")
+    parser.add_argument("--save_path", required=True, help="folder for the three files")
     parser.add_argument("--web_rows", type=int, default=12_000, help="crawled rows")
     parser.add_argument("--clean_rows", type=int, default=6_000, help="clean rows")
     parser.add_argument("--test_rows", type=int, default=500, help="crawled rows with known truth")
-    parser.add_argument("--seed", type=int, default=1, help="of the random draws")
+    parser.add_argument("--seed", type=int, default=0, help="of the random draws")
     return parser.parse_args()
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         | {"clean_question": problem["question"], "clean_solution": problem["solution"], "answer": problem["answer"]}
         for problem in test
     ]
-    folder = Path(args.save_dir)
+    folder = Path(args.save_path)
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "clean.jsonl", [{"input": [row["question"]], "solve_step": [row["solution"]]} for row in clean])
     write_rows(folder / "web.jsonl", web)

@@ -18,7 +18,7 @@ run python eval/generate.py --data_path "$APE210K" --prompt_key original_text --
     --keep_truncated --keep_empty --model "$MODEL" --save_path "$OUT/eval_test.ape.jsonl"
 run python eval/generate.py --data_path "$CMATH" --prompt_key input --keep_truncated --keep_empty \
     --model "$MODEL" --save_path "$OUT/cmath_dev.jsonl"
-run python eval/evaluate_ape210k.py --base_output_path "$OUT" --target_key ans --prompt_key original_text
+run python eval/evaluate_ape210k.py --base_output_path "$OUT" --golden_key ans --prompt_key original_text
 run python eval/cmath_eval.py --response_dir "$OUT/cmath_dev.jsonl"
 run python eval/compare_with_paper.py --method web_to_sft --results "$OUT" --save_path "$OUT/compared.json" \
     ${BASELINE:+--baseline "$BASELINE"}

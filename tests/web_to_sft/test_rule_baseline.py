@@ -60,6 +60,7 @@ def test_formulas_are_cleaned_as_released(text):
 @example("3+2=5，所以一共是5个苹果。此题主要考查加法的意义。")
 @example("解：3+2=5．故答案为：5．据此解答即可")
 @example("点评：3+2=5，所以一共是5个")
+@example("甲乙丙丁戊己庚辛壬故答案5。本题考查故答案为5。")
 def test_solutions_are_cut_out_as_released(text):
     assert solution_steps(text, NONE) == oracle.solution_steps(text)
 

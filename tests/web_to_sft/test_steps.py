@@ -458,7 +458,7 @@ def test_rule_baseline_takes_single_points(call, tmp_path):
 
 def test_small_world_is_reproducible_and_its_truth_is_true(call, tmp_path):
     for name in ("one", "two"):
-        arguments = ["--web_rows", 80, "--clean_rows", 40, "--test_rows", 20, "--save_dir", tmp_path / name]
+        arguments = ["--web_rows", 80, "--clean_rows", 40, "--test_rows", 20, "--save_path", tmp_path / name]
         call(small_world, *arguments)
     for file in ("web.jsonl", "clean.jsonl", "test.jsonl"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
