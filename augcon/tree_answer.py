@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 MARK_1, MARK_2 = "Context 1: ", "Context 2: "
 LONGEST_TOLERATED = 50_000  # characters: an answer has 1,024 tokens
+LONGEST_QUESTION = 1000
+MOST_CUES = 4
 
 
 class Found(NamedTuple):
@@ -94,7 +96,7 @@ def parse(text: str) -> Found | None:
     colons, on lines of their own or not. Parts may have several lines; a cue before the question goes."""
     places = _released_places(text)
     places = places or _tolerated_places(text[:LONGEST_TOLERATED])
-    if places is None:
+    if places is None or len(places[0]) > LONGEST_QUESTION:
         return None
     question, part1, begin = places
     part2 = _NEXT_BLOCK.split(text[begin : begin + LONGEST_TOLERATED].lstrip(), maxsplit=1)[0]
@@ -113,7 +115,9 @@ def _tolerated_places(text: str) -> tuple[str, str, int] | None:
 
 def strip_cue(question: str) -> str:
     question = _trim(question)
-    while cue := _CUE.match(question):
+    for _ in range(MOST_CUES):
+        if not (cue := _CUE.match(question)):
+            break
         question = _trim(question[cue.end() :])
     return question
 
