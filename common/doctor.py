@@ -65,22 +65,22 @@ class Line(NamedTuple):
 # ---------------------------------------------------------------- the machine
 
 
-def check_machine(out_dir: Path, input_bytes: int) -> Iterator[Line]:
+def check_machine(save_path: Path, input_bytes: int) -> Iterator[Line]:
     version = platform.python_version()
     good = sys.version_info >= (3, 10)
     yield Line("python", "ok" if good else "missing", version, "" if good else "Python 3.10 or newer")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Line("memory", "ok", f"{memory / GB:.0f} GB, {len(os.sched_getaffinity(0))} cores")
-    yield check_disk(out_dir, input_bytes)
+    yield check_disk(save_path, input_bytes)
 
 
-def check_disk(out_dir: Path, input_bytes: int) -> Line:
+def check_disk(save_path: Path, input_bytes: int) -> Line:
     """Output, answer store and what waits to be renamed: three times the input, and a gigabyte for the rest."""
-    folder = next(folder for folder in [out_dir.absolute(), *out_dir.absolute().parents] if folder.exists())
+    folder = next(folder for folder in [save_path.absolute(), *save_path.absolute().parents] if folder.exists())
     free, wanted = shutil.disk_usage(folder).free, 3 * input_bytes + GB
     found = f"{free / GB:.1f} GB free at {folder}"
     if not os.access(folder, os.W_OK):
-        return Line("disk", "missing", f"{folder} cannot be written", "choose another --out_dir")
+        return Line("disk", "missing", f"{folder} cannot be written", "choose another --save_path")
     if free < wanted:
         return Line("disk", "missing", found, f"{wanted / GB:.1f} GB are wanted: three times the input")
     return Line("disk", "ok", found)
@@ -302,7 +302,7 @@ def parse_args(methods: Iterable[str]) -> argparse.Namespace:
     parser.add_argument("--split", help="split to read when that is a dataset folder with several")
     parser.add_argument("--base_url", help="http://host:port/v1, several with commas; else OPENAI_BASE_URL")
     parser.add_argument("--model", help="the name that the server should serve")
-    parser.add_argument("--out_dir", type=Path, default=Path("."), help="where results will go")
+    parser.add_argument("--save_path", type=Path, default=Path("."), help="where results will go")
     return parser.parse_args()
 
 
@@ -314,7 +314,7 @@ def main() -> None:
     # Without these two neither files nor servers can be looked at; the lines on packages say that they are missing.
     able = all(map(version_of, ["aiohttp", "pyarrow"]))
 
-    lines = list(check_machine(args.out_dir, size_of(args.data_path) if args.data_path and able else 0))
+    lines = list(check_machine(args.save_path, size_of(args.data_path) if args.data_path and able else 0))
     lines.append(check_gpus(needs.gpus))
     if able:
         lines += check_server(args.base_url or os.environ.get("OPENAI_BASE_URL"), args.model, needs)

@@ -69,7 +69,7 @@ def examine(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(doctor, "list_gpus", lambda: [])
 
     def run(*arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        monkeypatch.setattr(sys, "argv", ["doctor", "--out_dir", str(tmp_path), *arguments])
+        monkeypatch.setattr(sys, "argv", ["doctor", "--save_path", str(tmp_path), *arguments])
         with pytest.raises(SystemExit) as end:
             doctor.main()
         return int(end.value.code), read_table(capsys.readouterr().out)
