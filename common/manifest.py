@@ -71,9 +71,9 @@ def _load(path: Path) -> dict:
         raise BadInput(f"{path}: not a manifest: {error}") from None
     if not isinstance(facts, dict) or "inputs" not in facts:
         raise BadInput(f"{path}: not a manifest: names no inputs")
-    for kind in ("inputs", "outputs"):
-        if not isinstance(facts.get(kind, {}), dict):
-            raise BadInput(f"{path}: not a manifest: its {kind} are not hashes by name")
+    for kind, expected in (("inputs", dict), ("outputs", dict), ("globs", list)):
+        if not isinstance(facts.get(kind, expected()), expected):
+            raise BadInput(f"{path}: not a manifest: its {kind} are not what a run writes")
     return facts
 
 
@@ -189,7 +189,7 @@ def verify(output: str | Path) -> list[str]:
     for name, expected in (facts["inputs"] | facts["outputs"]).items():
         if not os.path.exists(name):
             wrong.append(f"{name}: is gone")
-        elif hash_file(name) != expected:
+        elif not (os.path.isfile(name) or os.path.isdir(name)) or hash_file(name) != expected:
             wrong.append(f"{name}: changed since the run")
     return wrong + _gained(path.parent, facts)
 
@@ -198,7 +198,7 @@ def _gained(folder: Path, facts: dict) -> list[str]:
     """Files that a glob of the run means now and did not mean then."""
     known = {full_name(name) for name in (facts["inputs"] | facts["outputs"])}
     now = {}
-    for pattern in facts.get("globs", ()):
+    for pattern in map(str, facts.get("globs", ())):
         with contextlib.suppress(BadInput):  # it means nothing any more: all its files are gone, which is said
             now |= {full_name(file): pattern for file in input_files(os.path.join(glob.escape(str(folder)), pattern))}
     return [f"{name}: came after the run, which read {now[name]}" for name in sorted(now.keys() - known)]

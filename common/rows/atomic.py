@@ -230,8 +230,9 @@ def replace_synced(part: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def check_target(path: Path, folder: bool = False) -> None:
+def check_target(path: str | Path, folder: bool = False) -> None:
     """Refuse, before anything is written, what cannot be replaced or must not be."""
+    path = Path(path)
     if Path.cwd().is_relative_to(path):
         raise BadInput(f"{path}: holds the folder you are in; choose another output")
     try:

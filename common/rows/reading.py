@@ -58,12 +58,15 @@ def _named(file: Path, place: Callable[[], str] = lambda: "") -> Iterator[None]:
 
 
 def schema_of(path: str | Path, split: str | None = None) -> pa.Schema | None:
-    """The types of the columns of tables, for the writer of the next; None where one of the files is text."""
+    """The types of the columns of tables, for the writer of the next; None where a file is text, or they differ."""
     schemas = []
     for file in input_files(path):
         with _named(file):
             schemas.append(tables.schema_of(file, split))
-    return None if None in schemas else pa.unify_schemas(schemas, promote_options="permissive")
+    try:
+        return None if None in schemas else pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException:
+        return None
 
 
 def count_rows(path: str | Path, split: str | None = None) -> int:

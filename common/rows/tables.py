@@ -119,9 +119,9 @@ def schema_of(path: Path, split: str | None = None) -> pa.Schema | None:
     if path.is_dir():
         files = _data_files(_folder_of_split(path, split))
         return pa.unify_schemas([schema_of(file) for file in files], promote_options="permissive")
-    if path.name.endswith(".parquet"):
+    if path.is_file() and path.name.endswith(".parquet"):
         return pq.read_schema(path)
-    if path.name.endswith(".arrow"):
+    if path.is_file() and path.name.endswith(".arrow"):
         with pa.OSFile(str(path)) as source:
             return _arrow_reader(source).schema
     return None
