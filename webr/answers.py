@@ -22,6 +22,7 @@ from common.step import Step
 from webr import as_released
 from webr.flavours import FLAVOURS, Flavour, add_flavour_argument
 from webr.guards import Guards
+from webr.history import TURNED_DOWN
 
 RELEASED_NAMES = {"page": "web", "limit": "len_limit", "draft": "answer"}  # so that a released prompt works as it is
 GUARDS = {
@@ -159,6 +160,6 @@ def usable_text(
             return text  # in whatever form and language
         raise Reject("refusal (--keep_refusals keeps such answers)")
     if reason := fault(text, asking.guards):
-        step.counts[f"answers: {re.sub(' is in .*', ' is in another language', reason)}"] += 1
+        step.counts[TURNED_DOWN + re.sub(" is in .*", " is in another language", reason)] += 1
         raise Reject(reason)
     return text

@@ -1,10 +1,13 @@
 """Which runs a file came from: their manifests, first to last, found through the inputs each names."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import manifest
+
+TURNED_DOWN = "answers: "  # before the reason, in the counts of a run
 
 
 @dataclass(slots=True)
@@ -21,6 +24,11 @@ class Run:
         """The file of its rejected rows, if there were any: where the run left it, or beside the output now."""
         left = next((path for path in self.manifest["outputs"] if path.endswith(".rejected.jsonl")), None)
         return f"{self.path}.rejected.jsonl" if left and not Path(left).exists() else left
+
+    @property
+    def guards(self) -> dict[str, int]:
+        """How many answers each guard turned down; most of them were asked again."""
+        return {name[len(TURNED_DOWN) :]: count for name, count in self.counts.items() if name.startswith(TURNED_DOWN)}
 
 
 def runs_behind(paths: Sequence[str | Path]) -> list[Run]:
@@ -51,3 +59,16 @@ def pages_behind(paths: Sequence[str], rows: int) -> int:
 def kept_refusals(paths: Sequence[str]) -> bool:
     """Whether a step behind these files was told to keep refusals."""
     return any(run.manifest.get("arguments", {}).get("keep_refusals") for run in runs_behind(paths))
+
+
+def result_of(paths: Sequence[str], rows: Counter[str]) -> dict:
+    """What compare_with_paper.py sets beside the paper's figures; `rows` are those of each side."""
+    llms = [run.manifest["llm"] for run in runs_behind(paths) if "llm" in run.manifest]
+    costs = [llm["cost_of_this_run"] for llm in llms if llm.get("cost_of_this_run") is not None]
+    models = sorted({str(llm.get("model")) for llm in llms})
+    return {
+        "rows": rows.total(),
+        "WI_share": rows["WI"] / rows.total(),
+        "cost": sum(costs) if costs else None,
+        "settings": {"rows": rows.total(), "model": ", ".join(models)},
+    }

@@ -27,7 +27,7 @@ from webr import selection
 from webr.answers import add_guard_arguments, guards_of
 from webr.dataset_card import files_beside, read_dataset_info, write_card, write_dataset_info
 from webr.guards import Guards
-from webr.history import kept_refusals, pages_behind
+from webr.history import kept_refusals, pages_behind, result_of
 from webr.training_rows import fault_of, problem_of, to_training_row
 
 
@@ -75,15 +75,16 @@ def write_all(step: Step, rows: selection.Rows, chosen: list[int], request_first
             if number in rows.repeats:
                 more |= {"repeats": rows.repeats[number], "repeated_request": rows[rows.repeats[number]]["request"]}
             step.reject(number, rows.reasons.get(number, "not needed"), rows[number] | more)
-    kinds, languages = Counter(), Counter()
+    kinds, languages, sides = Counter(), Counter(), Counter(rows.sides[number] for number in chosen)
     for place, number in enumerate(chosen):
         row, side = rows[number], rows.sides[number]
         name = f"web_data_{place}" if exact else None
         step.write(to_training_row(row, side, request_first.get(number, True), name, exact))
-        step.counts[f"{side} rows"] += 1
         kinds[row.get("kind", side)] += 1
         languages[row.get("lang") or UNKNOWN] += 1
+    step.counts.update({f"{side} rows": count for side, count in sorted(sides.items())})
     step.facts |= {"kinds": dict(sorted(kinds.items())), "languages": dict(sorted(languages.items()))}
+    step.facts["result"] = result_of(step.inputs, sides)
 
 
 def parse_ratio(text: str) -> list[int] | None:

@@ -54,6 +54,10 @@ def reasons(run: Run) -> Counter[str]:
     return named + Counter({f"{len(rare)} other reasons": sum(count for _, count in rare)}) if rare else named
 
 
+def guard_rows(runs: list[Run]) -> list[list]:
+    return [[stage_name(run), guard, count] for run in runs for guard, count in sorted(run.guards.items())]
+
+
 def rejected_rows(run: Run) -> Iterator[dict]:
     if run.rejected:
         yield from read_rows(run.rejected, allow_nan=True)
@@ -182,6 +186,11 @@ def build(data_path: str, shown: int, seed: int) -> tuple[str, list[str]]:
                 report.histogram("Response", output.response_lengths, "characters"),
                 report.histogram("Copied", [100 * share for share in output.copied], "% of the response's 8-grams"),
             ),
+        ),
+        report.section(
+            "Guards",
+            report.table(["step", "guard", "answers turned down"], guard_rows(runs)),
+            note="An answer that is turned down is asked for again; rows that never got a good one are counted above.",
         ),
         report.section("Tokens and cost", costs(runs), note="Requests and cost: of the run that finished the file."),
         report.section("Near-duplicate requests", report.samples(duplicate_cards(rejected_rows(last), shown, draw))),
