@@ -11,7 +11,7 @@ from pathlib import Path
 from common.llm import Answer
 from common.rows import read_rows
 from webr import step5_postprocess
-from webr.answers import Asking, usable_text
+from webr.answers import POINTS, Asking, usable_text
 from webr.clean_up import clean_request, clean_response
 from webr.flavours import FLAVOURS
 from webr.sections import take_section
@@ -53,13 +53,13 @@ def answers(path: Path) -> Rows:
     for row in read_rows(path):
         found, expected = {}, {}
         for name, flavour in FLAVOURS.items():
-            asking = Asking(flavour, None, keep_truncated=False, keep_refusals=False, guards=None)
+            asking = Asking(flavour, None, False, False, False, released=frozenset(POINTS), guards=None)
             stored = {
                 key: usable_text(None, asking, Answer([row[f"{key}_raw"]], ["stop"]), clean, no_guard)
                 for key, clean in (("request", clean_request), ("response", clean_response))
             }
-            kept = fault_of(stored, row["side"], None) is None
-            response = final_response(stored, row["side"], paper_exact=True) if kept else None
+            kept = fault_of(stored, row["side"], None, POINTS) is None
+            response = final_response(stored, row["side"], POINTS) if kept else None
             found[name] = [stored["request"], stored["response"], kept, response]
             wanted = [row["request_local"], row["response_local"]]
             if name == "api":

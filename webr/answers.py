@@ -7,7 +7,7 @@ usable_text(step, asking, answer, clean_request, fault)                         
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,24 +40,31 @@ GUARDS = {
     "max_copied": (float, "largest share of a response that stands in its page, by 8-grams; 1: all"),
     "any_language": (bool, "let a text in another language than its page pass"),
 }
+POINTS = {  # where the released code decides otherwise, step by step
+    "split": "shares of pages are rounded down, the last kind takes the rest",
+    "sections": "only empty lines end a section",
+    "cleaning": "of requests and responses",
+    "refusals": "those with two beginnings",
+    "notes": "an improved answer loses its first paragraph",
+    "duplicates": "each candidate goes",
+    "selection": "sizes, order and names of rows",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the command line says about prompts and answers. Without guards: --paper_exact."""
+    """What the command line says about prompts and answers. Without guards (--paper_exact) all answers are taken."""
 
     flavour: Flavour
     prompt_folder: str | None
     keep_truncated: bool
     keep_refusals: bool
+    keep_empty: bool
+    released: frozenset[str]
     guards: Guards | None
 
-    @property
-    def paper_exact(self) -> bool:
-        return self.guards is None
 
-
-def add_answer_arguments(parser: argparse.ArgumentParser, *guards: str) -> None:
+def add_answer_arguments(parser: argparse.ArgumentParser, guards: Sequence[str], points: Sequence[str] = ()) -> None:
     group = parser.add_argument_group("prompts and answers")
     add_flavour_argument(group)
     group.add_argument(
@@ -66,12 +73,20 @@ def add_answer_arguments(parser: argparse.ArgumentParser, *guards: str) -> None:
     )
     group.add_argument("--keep_truncated", action="store_true", help="keep answers that --max_tokens cut off")
     group.add_argument("--keep_refusals", action="store_true", help="keep answers that refuse")
-    group.add_argument(
-        "--paper_exact",
-        action="store_true",
-        help="clean answers as the released code does, and keep all of them; step 5 drops some",
-    )
+    group.add_argument("--keep_empty", action="store_true", help="keep answers without text")
+    add_released_arguments(group, points)
     add_guard_arguments(parser, *guards)
+
+
+def add_released_arguments(group: argparse._ArgumentGroup, points: Sequence[str]) -> None:
+    if points:
+        text = f"single points as in the released code: {', '.join(f'{name} ({POINTS[name]})' for name in points)}"
+        group.add_argument("--as_released", nargs="+", choices=points, default=[], metavar="POINT", help=text)
+    group.add_argument("--paper_exact", action="store_true", help="all that this step does as in the released code")
+
+
+def released_points(args: argparse.Namespace) -> frozenset[str]:
+    return frozenset(POINTS if args.paper_exact else getattr(args, "as_released", ()))
 
 
 def add_guard_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -91,7 +106,8 @@ def guards_of(args: argparse.Namespace, **more: object) -> Guards | None:
 
 def asking_options(args: argparse.Namespace) -> Asking:
     flavour = FLAVOURS[args.flavour]
-    return Asking(flavour, args.prompt_folder, args.keep_truncated, args.keep_refusals, guards_of(args))
+    keep = (args.keep_truncated, args.keep_refusals, args.keep_empty)
+    return Asking(flavour, args.prompt_folder, *keep, released_points(args), guards_of(args))
 
 
 # ---------------------------------------------------------------- prompts
@@ -145,14 +161,16 @@ def usable_text(
     answer: Answer,
     clean: Callable[[str], str],
     fault: Callable[[str, Guards], str | None],
-    released: Callable[[str], str] = as_released.clean,
+    clean_as_released: Callable[[str], str] = as_released.clean,
 ) -> str:
     """The cleaned answer, or why it will not do. What a guard finds is counted, also if the next answer is better."""
-    if asking.paper_exact:
-        return released(answer.text) if asking.flavour.cleaned else answer.text
+    if "cleaning" in asking.released:
+        clean = clean_as_released
     text = clean(answer.text) if asking.flavour.cleaned else answer.text
+    if asking.guards is None or (asking.keep_empty and not text.strip()):
+        return text
     if not text.strip():
-        raise Reject("empty answer")
+        raise Reject("empty answer (--keep_empty keeps such answers)")
     if answer.finish_reason == "length" and not asking.keep_truncated:
         raise Reject("cut off at max_tokens (--keep_truncated keeps such answers)")
     if is_refusal(text):

@@ -81,7 +81,7 @@ def answer_user(step: Step, asking: Asking, lang: str) -> Callable[[dict, Answer
         def fault(text: str, guards: Guards) -> str | None:
             return author_fault(text, row["webpage"], template(asking, "author", its), its, guards)
 
-        author = usable_text(step, asking, answer, clean_response, fault, released=str)  # it is stored as it comes
+        author = usable_text(step, asking, answer, clean_response, fault, str)  # released: as it comes
         return row | {"lang": its, "author": author}
 
     return use_answer
@@ -99,7 +99,7 @@ def parse_args() -> argparse.Namespace:
         help="language of prompts and answers; auto: that of each page",
     )
     group.add_argument("--dedup_pages", action="store_true", help="set near-duplicate pages aside (Jaccard 0.7)")
-    add_answer_arguments(parser, "max_words", "max_run", "any_form", "keep_scaffolding", "any_language")
+    add_answer_arguments(parser, ["max_words", "max_run", "any_form", "keep_scaffolding", "any_language"])
     add_step_arguments(parser)
     add_llm_arguments(parser)
     return with_flavour(parser.parse_args())

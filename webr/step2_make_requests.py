@@ -69,13 +69,13 @@ def count_pages(path: str, split: str | None) -> int:
     return count
 
 
-def draw_plan(row: dict, seed: int, paper_exact: bool) -> dict:
+def draw_plan(row: dict, seed: int, released: frozenset[str]) -> dict:
     """What to ask for this page."""
     page, lang, kind = need(row, "webpage"), need(row, "lang"), row["kind"]
     draw = draws(seed, page, "request")
     words = WORDS[lang if lang in PROMPT_LANGUAGES else "en"]
     return {
-        "section": take_section(page, draws(seed, page, "section"), paper_exact),
+        "section": take_section(page, draws(seed, page, "section"), "sections" in released),
         "word": draw.choice(words[:2] if kind.startswith("WI") else words),
         "limit": draw.choice(LIMITS),
     }
@@ -84,7 +84,7 @@ def draw_plan(row: dict, seed: int, paper_exact: bool) -> dict:
 def request_maker(asking: Asking, seed: int) -> Callable[[dict], Request]:
     def make_request(row: dict) -> Request:
         need(row, "page", int)
-        plan, lang = draw_plan(row, seed, asking.paper_exact), row["lang"]
+        plan, lang = draw_plan(row, seed, asking.released), row["lang"]
         values = {"page": plan["section"], "author": need(row, "author"), "language": NAMES.get(lang, lang)}
         values |= {"word": plan["word"], "limit": str(plan["limit"])}
         return Request(messages(asking, prompt(asking, row["kind"], lang, **values), lang))
@@ -94,7 +94,7 @@ def request_maker(asking: Asking, seed: int) -> Callable[[dict], Request]:
 
 def answer_user(step: Step, asking: Asking, seed: int) -> Callable[[dict, Answer], dict]:
     def use_answer(row: dict, answer: Answer) -> dict:
-        plan, lang = draw_plan(row, seed, asking.paper_exact), row["lang"]
+        plan, lang = draw_plan(row, seed, asking.released), row["lang"]
 
         def fault(text: str, guards: Guards) -> str | None:
             return request_fault(
@@ -123,7 +123,8 @@ def parse_args() -> argparse.Namespace:
     group = parser.add_argument_group("draws")
     group.add_argument("--ratio", type=parse_ratio, default=list(RATIO), help=f"pages for {':'.join(KINDS)}")
     group.add_argument("--seed", type=int, default=0, help="of the random draws")
-    add_answer_arguments(parser, "max_words", "max_run", "any_form", "keep_scaffolding", "any_language")
+    guards = ["max_words", "max_run", "any_form", "keep_scaffolding", "any_language"]
+    add_answer_arguments(parser, guards, ["split", "sections", "cleaning"])
     add_step_arguments(parser)
     add_llm_arguments(parser)
     return with_flavour(parser.parse_args())
@@ -134,7 +135,7 @@ def main() -> None:
     asking = asking_options(args)
     count = count_pages(args.data_path, args.split)
     with KindStep([args.data_path], args.save_path, **step_options(args)) as step:
-        step.kind_of = kind_of_page(count, args.ratio, args.paper_exact)
+        step.kind_of = kind_of_page(count, args.ratio, "split" in asking.released)
         step.facts["prompts"] = prompt_hashes(asking, *KINDS)
         ask_rows(step, llm_options(args), request_maker(asking, args.seed), answer_user(step, asking, args.seed))
 

@@ -24,7 +24,7 @@ from common.program import make_parser, run_main
 from common.rows import read_rows, scan_rows, write_rows
 from common.step import Step, add_step_arguments, step_options
 from webr import selection
-from webr.answers import add_guard_arguments, guards_of
+from webr.answers import add_guard_arguments, add_released_arguments, guards_of, released_points
 from webr.dataset_card import files_beside, read_dataset_info, write_card, write_dataset_info
 from webr.guards import Guards
 from webr.history import kept_refusals, pages_behind, result_of
@@ -48,7 +48,7 @@ def read_all(step: Step, rows: selection.Rows, args: argparse.Namespace, guards:
             number = rows.add(row, its_side)
             if its_side not in wanted:
                 rows.reject(number, f"{its_side}, but no --{its_side}_data_paths")
-            elif reason := fault_of(row, its_side, guards):
+            elif reason := fault_of(row, its_side, guards, released_points(args)):
                 rows.reject(number, reason)
     if not rows.sides:
         raise BadInput(f"{', '.join(step.inputs)}: no rows")
@@ -56,7 +56,7 @@ def read_all(step: Step, rows: selection.Rows, args: argparse.Namespace, guards:
 
 def choose(step: Step, rows: selection.Rows, args: argparse.Namespace) -> tuple[list[int], dict[int, bool]]:
     """The accepted rows in the order of the output, and where the request of each goes first."""
-    if args.paper_exact:
+    if "selection" in released_points(args):
         return selection.choose_as_released(rows, args.save_num, args.seed)
     selection.reject_pages_used_twice(rows)
     if args.save_num is not None:
@@ -67,7 +67,9 @@ def choose(step: Step, rows: selection.Rows, args: argparse.Namespace) -> tuple[
     return selection.choose(rows, args.save_num, args.ratio, args.seed)
 
 
-def write_all(step: Step, rows: selection.Rows, chosen: list[int], request_first: dict[int, bool], exact: bool) -> None:
+def write_all(
+    step: Step, rows: selection.Rows, chosen: list[int], request_first: dict[int, bool], released: frozenset[str]
+) -> None:
     taken = set(chosen)
     for number, side in enumerate(rows.sides):
         if number not in taken:
@@ -78,8 +80,8 @@ def write_all(step: Step, rows: selection.Rows, chosen: list[int], request_first
     kinds, languages, sides = Counter(), Counter(), Counter(rows.sides[number] for number in chosen)
     for place, number in enumerate(chosen):
         row, side = rows[number], rows.sides[number]
-        name = f"web_data_{place}" if exact else None
-        step.write(to_training_row(row, side, request_first.get(number, True), name, exact))
+        name = f"web_data_{place}" if "selection" in released else None
+        step.write(to_training_row(row, side, request_first.get(number, True), name, released))
         kinds[row.get("kind", side)] += 1
         languages[row.get("lang") or UNKNOWN] += 1
     step.counts.update({f"{side} rows": count for side, count in sorted(sides.items())})
@@ -122,7 +124,7 @@ def parse_args() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="keep responses that refuse; without either, as the steps before did",
     )
-    group.add_argument("--paper_exact", action="store_true", help="filter, near-duplicates and sizes as released")
+    add_released_arguments(group, ["refusals", "notes", "duplicates", "selection"])
     add_step_arguments(parser)
     args = parser.parse_args()
     if not args.WI_data_paths + args.WR_data_paths:
@@ -148,17 +150,18 @@ def main() -> None:
     output = Path(args.save_name.removesuffix(".jsonl").removesuffix(".parquet") + ".jsonl")
     inputs = list(dict.fromkeys(args.WI_data_paths + args.WR_data_paths))
     parquet, *others = files_beside(output)
+    released = released_points(args)
     known_data = read_dataset_info(output)
     with Step(inputs, output, **step_options(args), writes=[parquet, *others]) as step, selection.Rows() as rows:
         read_all(step, rows, args, guards_of(args, keep_refusals=refusals_stay(args, inputs)))
         selection.reject_near_duplicates(
-            rows, args.tokenizer_model_name, args.threshold, args.num_perm, args.across, args.paper_exact
+            rows, args.tokenizer_model_name, args.threshold, args.num_perm, args.across, "duplicates" in released
         )
         chosen, request_first = choose(step, rows, args)
         if not chosen:
             reasons = selection.most_frequent_reasons(rows)
             raise CommonError(f"no row is left of {len(rows.sides):,}: {reasons}; nothing written")
-        write_all(step, rows, chosen, request_first, args.paper_exact)
+        write_all(step, rows, chosen, request_first, released)
     write_rows(parquet, read_rows(output))
     write_dataset_info(output, known_data)
     write_card(output)

@@ -1,5 +1,7 @@
 """From a row of step 4 to a conversation to train on, or to the reason why not."""
 
+from collections.abc import Collection
+
 from common.languages import detect_language
 from common.manifest import hash_text
 from common.refusals import is_refusal
@@ -21,37 +23,38 @@ def problem_of(row: dict) -> str | None:
     return None
 
 
-def fault_of(row: dict, side: str, guards: Guards | None) -> str | None:
-    """Why a row is not taken. Without guards: what the released code notices."""
+def fault_of(row: dict, side: str, guards: Guards | None, released: Collection[str] = ()) -> str | None:
+    """Why a row is not taken. Without guards nothing but what the released code notices."""
     for key in ("request", "response"):
         if not row[key]:
             return f"no {key}"
-    if guards is None:
-        return "refusal" if as_released.is_refusal(row["response"]) else None
-    if not guards.keep_refusals and is_refusal(row["response"]):
+    refuses = as_released.is_refusal if "refusals" in released else is_refusal
+    if refuses(row["response"]) and not (guards and guards.keep_refusals):
         return "refusal"
-    response = final_response(row, side)
+    if guards is None:
+        return None
+    response = final_response(row, side, released)
     lang = row.get("lang") or detect_language(row["webpage"])  # rows of the released code name none
     return row_fault(row["request"], response, page_of(row), lang, guards)
 
 
 def to_training_row(
-    row: dict, side: str, request_first: bool, prompt_id: str | None = None, paper_exact: bool = False
+    row: dict, side: str, request_first: bool, prompt_id: str | None = None, released: Collection[str] = ()
 ) -> dict:
     """Two turns. With web as instruction the user's is request and page, in either order."""
     prompt = row["request"]
     if side == "WI":
         parts = [row["request"], page_of(row)]
         prompt = "\n\n".join(parts if request_first else parts[::-1])
-    turns = {"user": prompt, "assistant": final_response(row, side, paper_exact)}
+    turns = {"user": prompt, "assistant": final_response(row, side, released)}
     messages = [{"content": text, "role": role} for role, text in turns.items()]
     return {"prompt_id": prompt_id or hash_text(prompt), "messages": messages}
 
 
-def final_response(row: dict, side: str, paper_exact: bool = False) -> str:
+def final_response(row: dict, side: str, released: Collection[str] = ()) -> str:
     if side == "WI":
         return row["response"]
-    return (as_released if paper_exact else clean_up).without_improvement_note(row["response"])
+    return (as_released if "notes" in released else clean_up).without_improvement_note(row["response"])
 
 
 def page_of(row: dict) -> str:
