@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
 if len(TRACKED) < 2:  # a copy without git
     TRACKED = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.rglob("*.*")) if path.is_file()]
-READMES = [name for name in TRACKED if name.endswith("README.md")]
+READMES = [name for name in TRACKED if name.endswith(".md") and name != "CHANGELOG.md"]
 SCRIPTS = [name for name in TRACKED if name.endswith(".py") and not name.startswith("tests/")]
 COMMAND = re.compile(r"\b(?:python|bash|deepspeed|torchrun) [^\n`|;&]+")
 LOOSE = ("-c", "-m pytest", "-m pip")  # not scripts of ours
