@@ -37,7 +37,7 @@ _PERSON = {
     r"|expat\w*|\w*child|\w*backs?|personality|prodig\w+|connoisseurs?|scribes?|fanatics?|institut\w+|platform|architects?|entrepreneurs?|novices?|s[kc]eptics?|millionaires?"
     r"|\w*m[ae]n|principals?|attorneys?|astronauts?|\w*lords?|queens?|kings?|princ\w+|heads?|chiefs?|vets?|interns?"
     r"|assistants?|apprentices?|conscripts?|recruits?|captains?|sergeants?|colonels?|generals?|spouses?|widow\w*|twins?"
-    r"|team|group|community|organi[sz]ation|collective|company|firm|agency|business|startup|council|committee|s?he|i"
+    r"|team|group|office|desk|newsroom|university|museum|association|community|organi[sz]ation|collective|company|firm|agency|business|startup|council|committee|s?he|i"
     r"|(?!exist|list|twist|civilian|artist)\w+(?:ist|ian|yst|eer|wright|smith)s?|artists?"
     r"|(?!(?:number|paper|letter|water|computer|newspaper|power|order|matter|chapter|weather|offer|other|another|over"
     r"|under|after|former|labor|labour|factor|sector|color|colour|error|minor|prior|floor|door|poor|corner|border"
@@ -108,7 +108,7 @@ _VERBS = {  # what people tell an assistant to do, at the beginning of a sentenc
 _ASKING = {  # words that ask, wherever they stand
     "en": r"\?|\bplease\b|\b(?:can|could|would|will|is|are|does|do) (?:you|i|we|a|an|the|someone)\b"
     r"|\bi(?:['’]d| would| want| need|['’]m looking)\b|\byou(?:['’]re| are| will| should| must| need)\b"
-    r"|\byour (?:task|job|goal)\b|\b(?:should|must|need to) be \w+ed\b"
+    r"|\byour (?:task|job|goal)\b|\b(?:should|must|need to) be\b"
     r"|\b(?:help|tell|give|show|teach|notify) (?:me|us)\b|\b(?:what|how|why|who|when|where|which)\b"
     r"|\blet(?:['’]s| us)\b|:\s*$",
     "es": r"[?¿]|\b(?:por favor|puedes?|podrías?|podría|necesito|quiero|quisiera|me gustaría|tu tarea|ayud\w+)\b",
