@@ -219,10 +219,11 @@ def test_step2_full_width_spaces_of_the_clean_side_become_plain():
 
 def test_step2_adds_refusals(call, tmp_path):
     refusal = {"question": "What is a noun?", "raw_analysis": "A word.", "refusal": "not_maths"}
-    write_rows(tmp_path / "refusals.jsonl", [refusal])
+    write_rows(tmp_path / "refusals.jsonl", [refusal, refusal | {"refusal": "unreadable"}])
     pairs = [{"highquality_idx": 3, "web57w_idx": 5}]
     examples = build(call, tmp_path, pairs, "--refusals_path", tmp_path / "refusals.jsonl")
-    assert [example["output"] for example in examples][1:] == [NOT_MATHS]
+    assert [example["output"] for example in examples][1:] == ["这不是一道中文数学题。", "存在语法错误。"]
+    assert "[题目]\nWhat is a noun?\n\n[答案]\nA word." in examples[1]["instruction"]
     write_rows(tmp_path / "refusals.jsonl", [refusal | {"refusal": "bored"}])
     with pytest.raises(BadRow, match="'bored', expected not_maths or unreadable"):
         build(call, tmp_path, pairs, "--refusals_path", tmp_path / "refusals.jsonl")
@@ -319,8 +320,9 @@ def test_step5_says_why_a_conversion_is_set_aside(call, tmp_path):
         GOOD * 99,
     ]
     kept, rejected = parse(call, tmp_path, outputs, "--max_characters", 50)
-    assert [(row["index"], row["reason"].split(":")[0]) for row in rejected] == [
-        (1, "refused"), (2, "refused"), (3, "malformed"), (4, "malformed"), (5, "malformed")
+    assert [(row["index"], row["reason"]) for row in rejected] == [
+        (1, "refused: not a Chinese maths problem"), (2, "refused: unreadable"), (3, "malformed: no [答案]"),
+        (4, "malformed: no [问题]"), (5, "malformed: empty question or answer"),
     ]  # fmt: skip
     # The 99 copies run on after the first answer, up to the next answer mark.
     assert [row["output"] for row in kept][0] == "1+1=2" and len(kept) == 2
@@ -353,8 +355,9 @@ def test_each_point_of_step5_is_restored_by_its_switch(call, tmp_path):
 
 
 def test_step5_limits_the_length(call, tmp_path):
-    kept, rejected = parse(call, tmp_path, [GOOD, GOOD + "，好" * 50], "--max_characters", 30)
-    assert len(kept) == 1 and rejected[0]["reason"] == "longer than 30 characters"
+    length = len("有1个和1个？") + len("1+1=2")
+    kept, rejected = parse(call, tmp_path, [GOOD, GOOD + "，"], "--max_characters", length)
+    assert len(kept) == 1 and rejected[0]["reason"] == f"longer than {length} characters"
 
 
 def test_step5_flags_or_rejects_lost_numbers(call, tmp_path):
