@@ -342,14 +342,14 @@ def test_each_point_of_step5_is_restored_by_its_switch(call, tmp_path):
     assert parsed("--as_released", "lost_numbers") == (["有35.5个"], [None], 1)
     assert parsed("--paper_exact") == (["\n有35.5个 ", "\n"], [None, None], 0)
     assert parsed("--paper_exact", "crawl") == (["有35.5个", ""], [None, None], 0)
-    write_rows(
-        tmp_path / "in.jsonl", [{"mine": 1, "dasou57w_idx": 7, "question": "1", "output": GOOD, "instruction": "x"}]
-    )
+    row = {"instruction": "x", "output": "y", "mine": 1, "dasou57w_idx": 7, "question": "1", "text": GOOD}
+    write_rows(tmp_path / "in.jsonl", [row])
+    files = ["--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl", "--response_key", "text"]
     for switches, columns in (
         ((), ["mine", "dasou57w_idx", "question"]),
         (["--as_released", "other_columns"], ["question", "dasou57w_idx"]),
     ):
-        call(step5_build_sft, "--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl", *switches)
+        call(step5_build_sft, *files, *switches)
         (row,) = read_rows(tmp_path / "out.jsonl")
         assert list(row) == [*columns, "instruction", "output"]
 
