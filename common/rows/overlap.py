@@ -16,12 +16,13 @@ def refuse_overlap(reads: Iterable[str | Path], writes: Iterable[str | Path]) ->
 
     The same file is found behind links, hard links, other spellings, and names in capitals on a disk that has none.
     """
+    known: dict[str, set[Key]] = {}
     read: dict[Key, Path] = {}
     holds_read: dict[Key, Path] = {}
     for path in map(Path, reads):
         for file in (path, *(files_below(path) if path.is_dir() else ())):
             read.update(dict.fromkeys(_keys(file), path))
-        holds_read.update(dict.fromkeys(_keys_of_folders(path), path))
+        holds_read.update(dict.fromkeys(_keys_of_folders(path, known), path))
     written: dict[Key, Path] = {}
     holds_written: dict[Key, Path] = {}
     locks: set[Path] = set()
@@ -29,7 +30,7 @@ def refuse_overlap(reads: Iterable[str | Path], writes: Iterable[str | Path]) ->
         real = Path(os.path.realpath(output))
         parts = [real.with_name(real.name + end) for end in (".part", ".old.part")]
         for path in [output, *parts, *({lock_path(real)} - locks)]:
-            keys, folders = _keys(path), _keys_of_folders(path)
+            keys, folders = _keys(path), _keys_of_folders(path, known)
             if other := _found(keys, read):
                 place = "" if str(path) == str(other) else f" ({path})"
                 raise BadInput(f"{other}: is both input and output{place}; choose another output")
@@ -59,8 +60,12 @@ def _keys(path: Path) -> set[Key]:
     return keys
 
 
-def _keys_of_folders(path: Path) -> set[Key]:
-    return {key for folder in Path(os.path.realpath(path)).parents for key in _keys(folder)}
+def _keys_of_folders(path: Path, known: dict[str, set[Key]]) -> set[Key]:
+    """Of all folders that hold it; those of a folder are looked up once."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if folder not in known:
+        known[folder] = {key for above in (Path(folder), *Path(folder).parents) for key in _keys(above)}
+    return known[folder]
 
 
 def _without_capitals(path: Path) -> Key:

@@ -54,7 +54,8 @@ def _named(file: Path, place: Callable[[], str] = lambda: "") -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error, ValueError, OverflowError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
-        raise BadInput(f"{file}: cannot be read{place()}: {problem}; expected a whole {ending(file)} file") from error
+        expected = "dataset folder" if file.is_dir() else f"{ending(file)} file"
+        raise BadInput(f"{file}: cannot be read{place()}: {problem}; expected a whole {expected}") from error
 
 
 def schema_of(path: str | Path, split: str | None = None) -> pa.Schema | None:
@@ -63,10 +64,7 @@ def schema_of(path: str | Path, split: str | None = None) -> pa.Schema | None:
     for file in input_files(path):
         with _named(file):
             schemas.append(tables.schema_of(file, split))
-    try:
-        return None if None in schemas else pa.unify_schemas(schemas, promote_options="permissive")
-    except pa.ArrowException:
-        return None
+    return tables.one_schema(schemas)
 
 
 def count_rows(path: str | Path, split: str | None = None) -> int:

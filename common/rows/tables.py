@@ -7,7 +7,7 @@ next, where 1 is otherwise a number of 64 bits, and a map a list of pairs of two
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +117,22 @@ def _data_files(folder: Path) -> list[Path]:
 def schema_of(path: Path, split: str | None = None) -> pa.Schema | None:
     """The types of the columns of a table; None for a file of text."""
     if path.is_dir():
-        files = _data_files(_folder_of_split(path, split))
-        return pa.unify_schemas([schema_of(file) for file in files], promote_options="permissive")
+        return one_schema(schema_of(file) for file in _data_files(_folder_of_split(path, split)))
     if path.is_file() and path.name.endswith(".parquet"):
         return pq.read_schema(path)
     if path.is_file() and path.name.endswith(".arrow"):
         with pa.OSFile(str(path)) as source:
             return _arrow_reader(source).schema
     return None
+
+
+def one_schema(schemas: Iterable[pa.Schema | None]) -> pa.Schema | None:
+    """Of several tables; None where a table has none, or one column has types that do not go together."""
+    schemas = list(schemas)
+    try:
+        return None if None in schemas else pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException:
+        return None
 
 
 def _saved(folder: Path, name: str, key: str, kind: Any = list, default: Any = ...) -> Any:

@@ -114,7 +114,7 @@ def test_what_an_ordinary_run_reads_and_writes_is_let_through(place):
     refuse_overlap([], ["one/out.jsonl", "two/out.jsonl", "ONE/out.jsonl"])
 
 
-def test_ten_thousand_inputs_take_no_time(tmp_path):
+def test_thousands_of_files_take_no_time(tmp_path):
     for number in range(2000):
         (tmp_path / f"{number}.jsonl").touch()
     refuse_overlap(input_files(tmp_path / "*.jsonl"), [tmp_path / "out" / f"{number}.jsonl" for number in range(2000)])
