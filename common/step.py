@@ -77,7 +77,7 @@ class Step:
         # Listed once: a glob must not find the output later.
         self._files = [input_files(path) for path in inputs]
         self._all_files = [file for files in self._files for file in files]
-        self._reads, self._writes = list(reads), list(writes)
+        self._reads, self._writes = list(reads), list(map(Path, writes))
         self._first_rows: list[tuple[int, Path]] = []  # of each file of the first input that was begun
 
     def __enter__(self) -> "Step":
