@@ -6,6 +6,7 @@ CommonError            1   anything below; `program.run_main` prints it and exit
   OutputInUse          1   another run is writing this output
   UnwritableRow        1   a row that this output format cannot hold; a step can set it aside for `reason`
   ServerDown          75   no server answered for too long; everything is kept, run again to go on
+  QuotaSpent          75   the account has no money or quota left; everything is kept, run again to go on
   ServerRefused        1   the server will not serve this run at all: key, model name, address
   Paused              75   the run ends early because it was told to; the same command goes on
 Reject                     not an end: this row, or this answer, will not do, and why
@@ -51,6 +52,10 @@ class UnwritableRow(CommonError):
 
 class ServerDown(CommonError):
     exit_code = 75  # EX_TEMPFAIL: the same command goes on
+
+
+class QuotaSpent(CommonError):
+    exit_code = 75
 
 
 class ServerRefused(CommonError):

@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common.llm.options import SAMPLING
+from common.redaction import hide_known
+
+OPTIONS = (*SAMPLING, "logprobs", "top_logprobs")
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class Request:
     n: int | None = None
     response_format: dict | None = None
     extra_body: dict | None = None
+    logprobs: bool | int | None = None  # True for a chat; of a completion, for how many tokens
+    top_logprobs: int | None = None
 
 
 @dataclass(slots=True)
@@ -33,6 +38,7 @@ class Answer:
     finish_reasons: list[str]
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    logprobs: list[dict | None] = field(default_factory=list)  # of each text as the server gave them, if asked for
 
     @property
     def text(self) -> str:
@@ -48,7 +54,7 @@ Ask = Callable[..., Awaitable[Answer]]  # await ask(request, sample=0)
 
 def request_body(request: Request, model: str | None, sampling: dict) -> tuple[dict, int]:
     """What determines the answer, and how many answers are wanted."""
-    options = sampling | {name: value for name in SAMPLING if (value := getattr(request, name)) is not None}
+    options = sampling | {name: value for name in OPTIONS if (value := getattr(request, name)) is not None}
     count = options.pop("n", 1)
     options |= options.pop("extra_body", {})
     if request.messages is not None:
@@ -63,8 +69,11 @@ def canonical(body: dict) -> bytes:
     return _ENCODE_SORTED(body).encode()
 
 
-def answer_key(canonical_body: bytes, sample: int) -> bytes:
-    return hashlib.blake2b(canonical_body, digest_size=16, salt=sample.to_bytes(8, "big")).digest()
+def answer_key(canonical_body: bytes, sample: int, identity: str = "") -> bytes:
+    """`identity` tells models of the same name apart: see `identity.py`."""
+    digest = hashlib.blake2b(canonical_body, digest_size=16, salt=sample.to_bytes(8, "big"))
+    digest.update(identity.encode())
+    return digest.digest()
 
 
 def texts_of(payload: dict, body: dict) -> list[dict]:
@@ -74,14 +83,40 @@ def texts_of(payload: dict, body: dict) -> list[dict]:
     texts = []
     for choice in sorted(payload["choices"], key=lambda choice: choice.get("index") or 0):
         text = (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
-        reason = choice.get("finish_reason") or ""
+        reason = choice.get("finish_reason")
+        reason = reason if isinstance(reason, str) else ""
         for stop in stops:  # a server may leave the stop text in, or not know stops at all
             if stop in text:
                 text, reason = text[: text.index(stop)], "stop"
-        texts.append({"text": text, "finish_reason": reason})
-    usage = payload.get("usage") or {}
-    texts[0] |= {"in": usage.get("prompt_tokens") or 0, "out": usage.get("completion_tokens") or 0}
+        texts.append({"text": hide_known(text), "finish_reason": hide_known(reason)})
+        if body.get("logprobs"):
+            texts[-1]["logprobs"] = choice.get("logprobs")
+    usage = payload.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    texts[0] |= {"in": _count(usage.get("prompt_tokens")), "out": _count(usage.get("completion_tokens"))}
     return texts
+
+
+def _count(value: Any) -> int:
+    """Tokens, as far as a server says something sensible."""
+    return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
+def is_stored_text(stored: dict) -> bool:
+    """Whether it can be what `texts_of` made."""
+    texts = isinstance(stored.get("text"), str) and isinstance(stored.get("finish_reason"), str)
+    return texts and all(type(stored.get(kind, 0)) is int for kind in ("in", "out"))
+
+
+def answer_of(texts: list[dict]) -> Answer:
+    tokens = tokens_of(texts)
+    return Answer(
+        [text["text"] for text in texts],
+        [text["finish_reason"] for text in texts],
+        tokens["in"],
+        tokens["out"],
+        [text.get("logprobs") for text in texts] if any("logprobs" in text for text in texts) else [],
+    )
 
 
 def tokens_of(texts: list[dict]) -> dict[str, int]:

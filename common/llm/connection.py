@@ -1,0 +1,132 @@
+"""One request and its response over a connection, and whether the response can be trusted to belong to the request.
+
+HTTP/1.1 matches the two by nothing but their order on a connection: a response that is sent twice, late or cut makes
+each later request on it get another one's answer. So a connection is used again only after a response whose `id` proves
+it new. What proves nothing is read from a connection of its own; what proves the opposite drops its connection.
+"""
+
+import contextlib
+import itertools
+import secrets
+import weakref
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+CONNECT_SECONDS = 30.0
+IDS_KEPT = 100_000  # at least so many of the last ids are remembered, at most twice as many
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request under way; `tag` is sent as X-Request-Id, which vLLM (and the stand-in) make part of the id."""
+
+    tag: str
+    connection: aiohttp.connector.Connection | None = None
+    reused: bool = False
+    trusted: bool = False
+
+    def end(self) -> None:
+        """Give the connection back, or close it."""
+        if self.connection is not None and self.trusted and self.connection.protocol is not None:
+            del self.connection.release
+            self.connection.release()
+        elif self.connection is not None:
+            self.connection.close()
+
+
+_current: ContextVar[Exchange] = ContextVar("exchange")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Leaves a connection with its exchange until that has ended; aiohttp gives it back when the body was read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(limit=0, ttl_dns_cache=600, **options)
+        self._carried: weakref.WeakSet = weakref.WeakSet()  # connections that carried a request before
+
+    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+        exchange = _current.get()
+        while True:
+            connection = await super().connect(*args, **options)
+            exchange.reused = connection.protocol in self._carried
+            if not (exchange.reused and connection.protocol.should_close):
+                break
+            connection.close()  # bytes came while it was idle, which nobody had asked for
+        self._carried.add(connection.protocol)
+        connection.release = lambda: None
+        exchange.connection = connection
+        return connection
+
+
+class Connections:
+    """The connections of a run, and the ids of the answers that came over them."""
+
+    def __init__(self, headers: dict[str, str], request_timeout: float) -> None:
+        self._run = secrets.token_hex(6)
+        self._tags = itertools.count()
+        self._ids: set[int] = set()
+        self._older_ids: set[int] = set()
+        timeout = aiohttp.ClientTimeout(total=request_timeout, sock_connect=CONNECT_SECONDS)
+        self._kept, self._single_use = (
+            aiohttp.ClientSession(
+                connector=_Connector(force_close=force_close),
+                headers={"Content-Type": "application/json"} | headers,
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+            for force_close in (False, True)
+        )
+
+    async def close(self) -> None:
+        await self._kept.close()
+        await self._single_use.close()
+
+    @contextlib.contextmanager
+    def exchange(self) -> Iterator[Exchange]:
+        exchange = Exchange(f"{self._run}-{next(self._tags):010x}")
+        try:
+            yield exchange
+        finally:
+            exchange.end()
+
+    async def request(
+        self, exchange: Exchange, method: str, url: str, body: bytes | None, proxy: str | None, own: bool, limit: int
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The response and its body, over a connection of its `own` or any. A longer body than `limit`: MemoryError."""
+        _current.set(exchange)
+        session = self._single_use if own else self._kept
+        headers = {"X-Request-Id": exchange.tag}
+        async with session.request(
+            method, url, data=body, proxy=proxy, headers=headers, allow_redirects=False
+        ) as response:
+            parts, size = [], 0
+            async for part in response.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise MemoryError
+            return response, b"".join(parts)
+
+    def belongs(self, exchange: Exchange, answer_id: Any) -> bool | None:
+        """Whether the answer with this id is the one to this exchange. None: nothing says so but that its connection
+        is new, or something would if it were."""
+        if isinstance(answer_id, str) and self._run in answer_id:
+            exchange.trusted = exchange.tag in answer_id
+            return exchange.trusted
+        if not isinstance(answer_id, str) or not answer_id or self._seen(answer_id):
+            return None if not exchange.reused else False
+        exchange.trusted = True
+        return True
+
+    def _seen(self, answer_id: str) -> bool:
+        """Before in this run; whoever asks has seen it now."""
+        known = hash(answer_id)
+        seen = known in self._ids or known in self._older_ids
+        self._ids.add(known)
+        if len(self._ids) >= IDS_KEPT:
+            self._ids, self._older_ids = set(), self._ids
+        return seen
