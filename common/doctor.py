@@ -167,7 +167,7 @@ def check_server(base_url: str | None, model: str | None, needs: Needs) -> Itera
         yield _no_server_named(needs)
         return
     from common.errors import BadInput  # here, as below: what it imports may be what is missing
-    from common.llm.client import parse_base_urls
+    from common.llm.servers import parse_base_urls
 
     try:
         urls = parse_base_urls([base_url])
@@ -228,7 +228,7 @@ def one_token_of(model: str) -> dict:
 async def _call(method: str, url: str, body: dict | None = None) -> tuple[int, dict]:
     import aiohttp
 
-    from common.llm.client import Server
+    from common.llm.servers import Server
 
     key = os.environ.get("OPENAI_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}

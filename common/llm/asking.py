@@ -22,14 +22,27 @@ from collections.abc import Awaitable, Callable, Iterator
 from tqdm import tqdm
 
 from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
-from common.llm.client import LLMClient, parse_base_urls
+from common.llm.client import LLMClient
 from common.llm.dry_run import print_dry_run
+from common.llm.identity import identity_of
 from common.llm.in_order import InOrder
 from common.llm.options import LLMOptions
-from common.llm.protocol import Answer, Ask, Request, answer_key, canonical, request_body, texts_of, tokens_of
+from common.llm.protocol import (
+    Answer,
+    Ask,
+    Request,
+    answer_key,
+    answer_of,
+    canonical,
+    is_stored_text,
+    path_of,
+    request_body,
+    texts_of,
+    tokens_of,
+)
+from common.llm.servers import parse_base_urls
 from common.llm.store import AnswerStore, store_path
 from common.program import progress
-from common.redaction import redact
 from common.step import Step
 
 Output = dict | list[dict]
@@ -84,8 +97,15 @@ class _Run:
 
     def __init__(self, step: Step, options: LLMOptions) -> None:
         self.step, self.options, self.model = step, options, options.model
-        self.client = LLMClient(parse_base_urls(options.base_url), options.request_timeout, options.server_timeout)
-        self.store = AnswerStore(store_path(step, options))
+        self.client = LLMClient(
+            parse_base_urls(options.base_url),
+            options.request_timeout,
+            options.server_timeout,
+            int(options.max_answer_mb * 2**20),
+        )
+        self.store = AnswerStore(store_path(step, options), is_stored_text)
+        self.identity = ""
+        self.asking: dict[bytes, asyncio.Future] = {}  # keys for which a request is under way
         self.slots = asyncio.Semaphore(options.concurrency)
         self.used, self.spent = Counter(), Counter()  # tokens of all answers; of those paid for in this run
         self.requests = self.from_store = 0
@@ -97,9 +117,11 @@ class _Run:
         try:
             async with self.client:
                 self.model = self.model or await self.client.only_model()
+                self.identity = await identity_of(self.model, self.client, self.store)
                 bar = progress(total=self.step.total(), desc=self.step.output.name, unit="row")
                 with bar, _rare_garbage_collection():
                     await _all_or_error(self._worker(rows, work, written, bar) for _ in range(self.options.concurrency))
+                await self.client.check_refusals()
             if self.paused:
                 raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
             if self.client.refused and not self.client.served_as and not self.from_store:
@@ -138,22 +160,41 @@ class _Run:
         body, count = request_body(request, self.model, self.options.sampling)
         asked = canonical(body)
         first = sample * count
-        keys = [answer_key(asked, first + place) for place in range(count)]
-        texts = [self.store.get(key) for key in keys]
+        keys = [answer_key(asked, first + place, self.identity) for place in range(count)]
+        texts = await self._stored(keys)
         missing = [place for place, text in enumerate(texts) if text is None]
         if missing:
-            async with self.slots:
-                self._count_request()
-                fresh = await self._ask_server(body, asked, first + missing[0], len(missing))
-                await self.store.put([(keys[place], text) for place, text in zip(missing, fresh, strict=True)])
+            fresh = await self._ask_once(body, asked, first + missing[0], [keys[place] for place in missing])
             for place, text in zip(missing, fresh, strict=True):
                 texts[place] = text
-            self.spent.update(tokens_of(fresh))
         else:
             self.from_store += 1
-        tokens = tokens_of(texts)
-        self.used.update(tokens)
-        return Answer([t["text"] for t in texts], [t["finish_reason"] for t in texts], tokens["in"], tokens["out"])
+            self.client.answered_before(path_of(body), asked)
+        self.used.update(tokens_of(texts))
+        return answer_of(texts)
+
+    async def _stored(self, keys: list[bytes]) -> list[dict | None]:
+        """What the store holds of them, once nobody else is asking for one of them."""
+        while under_way := [self.asking[key] for key in keys if key in self.asking]:
+            await asyncio.wait(under_way)
+        return [self.store.get(key) for key in keys]
+
+    async def _ask_once(self, body: dict, asked: bytes, first: int, keys: list[bytes]) -> list[dict]:
+        """The answers under these keys, which nobody else asks for in the meantime: identical rows are paid once, and
+        what is given out is what is stored."""
+        answered = asyncio.get_running_loop().create_future()
+        if not self.options.no_store:
+            self.asking.update(dict.fromkeys(keys, answered))
+        try:
+            async with self.slots:
+                self._count_request()
+                fresh = await self._ask_server(body, asked, first, len(keys))
+                self.spent.update(tokens_of(fresh))
+                return await self.store.put(list(zip(keys, fresh, strict=True)))
+        finally:
+            answered.set_result(None)
+            for key in keys:
+                self.asking.pop(key, None)
 
     def _count_request(self) -> None:
         if self.paused or (self.options.max_requests is not None and self.requests >= self.options.max_requests):
@@ -162,7 +203,6 @@ class _Run:
 
     async def _ask_server(self, body: dict, asked: bytes, first: int, count: int) -> list[dict]:
         """Samples `first` to `first + count - 1`, however many the server gives at once (some ignore n)."""
-        path = "/chat/completions" if "messages" in body else "/completions"
         texts: list[dict] = []
         while len(texts) < count:
             changed = {}
@@ -170,7 +210,7 @@ class _Run:
                 changed["n"] = count - len(texts)
             if body.get("seed") is not None and first + len(texts):
                 changed["seed"] = body["seed"] + first + len(texts)
-            payload = await self.client.post(path, canonical(body | changed) if changed else asked)
+            payload = await self.client.post(path_of(body), canonical(body | changed) if changed else asked)
             texts += texts_of(payload, body)
         return texts[:count]
 
@@ -184,7 +224,8 @@ class _Run:
         self.step.counts.update({name: count for name, count in counts.items() if count})
         self.step.facts["llm"] = {
             "model": self.model,
-            "base_urls": [redact(server.base_url) for server in self.client.servers],
+            "model_identity": self.identity,
+            "base_urls": [server.shown for server in self.client.servers],
             "served_as": sorted(self.client.served_as),
             "options": self.options.sampling,
             "errors": dict(self.client.errors),

@@ -2,7 +2,7 @@
 
 Protocol faults end here: 429, 5xx, dropped and hanging connections, HTML or cut JSON with status 200 are tried again,
 elsewhere if there are several servers. What a step sees is an answer, a Reject (this request will never be answered),
-ServerRefused (no request will be), QuotaSpent (none will be before somebody pays) or ServerDown (none was for too long).
+ServerRefused (none will be), QuotaSpent (none will be before somebody pays) or ServerDown (none was for too long).
 
 Requests are posted directly. Measured on 2 cores at 64 / 256 / 1,024 in flight against a server that takes 200 ms
 (tests/bench/bench_client.py): bare aiohttp 309 / 920-1,069 / 2,311-2,465 requests/s, the openai SDK 174-211 / 170-249 /
@@ -55,7 +55,7 @@ class _Refused(Exception):
     """The server will not answer this request, however often it is asked."""
 
     def __init__(self, status: int, said: str) -> None:
-        self.status = status
+        self.status, self.said = status, said
         super().__init__(f"{status} {said}".strip())
 
 
@@ -96,13 +96,16 @@ class LLMClient:
     async def __aexit__(self, *error: object) -> None:
         await self._connections.close()
 
-    async def models(self) -> dict[str, dict]:
-        """What the first server says of each model it serves; Reject if it does not list them."""
+    async def models(self, patient: bool = True) -> dict[str, dict]:
+        """What the server says of each model it serves; Reject if it does not list them, or is not there at once and
+        nobody is `patient`."""
         call = _Call("GET", "/models", None, checked_models)
         try:
-            return await self._until_answered(call, max_tries=3)
-        except _Refused as refused:
-            raise Reject(str(refused)) from None
+            if patient:
+                return await self._until_answered(call, max_tries=3)
+            return await self._try(call, own=True, hopeful=True)
+        except (_Refused, Unanswered) as failure:
+            raise Reject(str(failure)) from None
 
     async def only_model(self) -> str:
         """The model that the server serves, if it serves one."""
@@ -123,7 +126,7 @@ class LLMClient:
             payload = await self._until_answered(call)
         except _Refused as refused:
             await self._judge(refused)
-            raise Reject(f"BadRequestError {refused}") from None
+            raise Reject(f"BadRequestError {refused.status}: {refused.said}") from None
         finally:
             self._posts -= 1
             self._tell_news()
@@ -189,10 +192,9 @@ class LLMClient:
         server.sent += 1
         self._hopeful += hopeful
         try:
+            own = own or not server.ids_tell or call.method == "GET"
             with self._connections.exchange() as exchange:
-                answer = await self._exchange(
-                    server, call, exchange, own or not server.ids_tell or call.method == "GET"
-                )
+                answer = await self._exchange(server, call, exchange, own)
         except Unanswered as failure:
             self._note_failure(server, failure)
             raise

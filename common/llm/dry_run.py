@@ -4,9 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from common.errors import BadValue, Reject
+from common.llm.identity import known_identity_of
 from common.llm.options import LLMOptions
-from common.llm.protocol import Request, answer_key, canonical, request_body
+from common.llm.protocol import Request, answer_key, canonical, is_stored_text, request_body
 from common.llm.store import AnswerStore, store_path
 from common.step import Step
 
@@ -14,21 +14,15 @@ from common.step import Step
 def print_dry_run(step: Step, options: LLMOptions, make_request: Callable[[dict], Request | None]) -> None:
     """Count, print and end. A token is taken as four bytes of UTF-8."""
     path = store_path(step, options)
-    store = AnswerStore(path if path and os.path.exists(path) else None)
+    store = AnswerStore(path if path and os.path.exists(path) else None, is_stored_text)
+    identity = known_identity_of(options.model, store) if options.model else ""
     requests = stored = tokens_in = tokens_out = 0
-    for index, row in step.rows():
-        try:
-            request = make_request(row)
-        except BadValue as why:
-            step.reject(*step.bad_row(index, why, row))
-            continue
-        except Reject:
-            continue
+    for _, _, request in step.values(make_request):
         if request is None:
             continue
         body, count = request_body(request, options.model, options.sampling)
         asked = canonical(body)
-        if options.model and all(store.get(answer_key(asked, sample)) for sample in range(count)):
+        if options.model and all(store.get(answer_key(asked, sample, identity)) for sample in range(count)):
             stored += 1
             continue
         requests += 1

@@ -24,6 +24,7 @@ class LLMOptions:
     concurrency: int = 256
     request_timeout: float = 600.0
     server_timeout: float = 300.0
+    max_answer_mb: float = 64.0
     sampling: dict[str, Any] = field(default_factory=dict)
     max_attempts: int = 3
     store_path: str | None = None
@@ -65,6 +66,9 @@ def add_llm_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
         type=float,
         default=usual.server_timeout,
         help="stop with exit code 75 when nothing was answered for so many seconds",
+    )
+    server.add_argument(
+        "--max_answer_mb", type=float, default=usual.max_answer_mb, help="a longer response ends its request"
     )
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(

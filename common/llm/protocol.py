@@ -62,6 +62,10 @@ def request_body(request: Request, model: str | None, sampling: dict) -> tuple[d
     return {"model": model, "prompt": request.prompt, **options}, count
 
 
+def path_of(body: dict) -> str:
+    return "/chat/completions" if "messages" in body else "/completions"
+
+
 _ENCODE_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 

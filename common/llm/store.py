@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput, CommonError
-from common.rows import dump_row
+from common.llm.options import LLMOptions
+from common.rows import dump_row, input_files
+from common.step import Step
 
 LAYOUT = 2  # 1: answers without a checksum; 0: a new file
 MAGIC = b"SQLite format 3\0"
@@ -29,6 +31,18 @@ PAGES_IN_WAL = 4000  # 16 MB: what a damaged write-ahead log can cost; more woul
 UNREADABLE = 100_000  # rows in a row that cannot be read: the rest of the file cannot
 
 Check = Callable[[dict], bool]
+
+
+def store_path(step: Step, options: LLMOptions) -> str | None:
+    """Where the answers of this run are kept: in no file that it reads, and not in its output."""
+    if options.no_store:
+        return None
+    path = options.store_path or f"{step.output}.answers.sqlite"
+    for file in (step.output, *(file for given in step.inputs for file in input_files(given))):
+        with contextlib.suppress(OSError):  # one of them is not there yet
+            if os.path.realpath(path) == os.path.realpath(file) or os.path.samefile(path, file):
+                raise BadInput(f"{path}: is input or output, not an answer store; choose another --store_path")
+    return path
 
 
 class AnswerStore:
@@ -226,7 +240,9 @@ def _check_it_is_ours(path: Path) -> None:
         return  # a folder cannot be opened, which says enough
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise BadInput(f"{path}: is not an answer store; choose another --store_path")
+            raise BadInput(
+                f"{path}: cannot be used as answer store, it is a file of another kind; choose another --store_path"
+            )
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as reader:
         layout = reader.execute("PRAGMA user_version").fetchone()[0]
         if layout > LAYOUT:
@@ -255,15 +271,14 @@ def _set_aside(path: Path) -> Path:
 
 def _readable(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Keys and answers of a damaged file, row by row around what cannot be read."""
-    rowid = failed = 0
+    query = "SELECT rowid, key, answer FROM answers WHERE rowid > ? ORDER BY rowid"
+    last = failed = 0
     with contextlib.closing(sqlite3.connect(path)) as reader:
         while failed < UNREADABLE:
             try:
-                for rowid, key, answer in reader.execute(
-                    "SELECT rowid, key, answer FROM answers WHERE rowid > ? ORDER BY rowid", (rowid,)
-                ):
-                    failed = 0
+                for rowid, key, answer in reader.execute(query, (last,)):
+                    last, failed = rowid, 0
                     yield key, answer
                 return
             except sqlite3.Error:
-                rowid, failed = rowid + 1, failed + 1
+                last, failed = last + 1, failed + 1

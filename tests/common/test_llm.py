@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput, Paused, Reject, ServerDown, ServerRefused
-from common.llm import Request, add_llm_arguments, ask_rows, client, in_order, llm_options, work_rows
+from common.llm import (
+    Request,
+    add_llm_arguments,
+    ask_rows,
+    client,
+    in_order,
+    llm_options,
+    responses,
+    work_rows,
+)
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from common.step import Step, add_step_arguments, step_options
@@ -171,7 +180,7 @@ def test_retry_after_is_honoured(ask, monkeypatch):
     with scripted_server(lambda body, number: next(answers, None) or echo(body, number)) as server:
         ask(["q"], server.url)
     waits = [seconds for seconds in slept if seconds]
-    assert waits[0] == 7 and waits[1] == client.LONGEST_RETRY_AFTER and waits[2] < 1
+    assert waits[0] == 7 and waits[1] == responses.LONGEST_RETRY_AFTER and waits[2] < 1
 
 
 def test_a_refused_request_is_not_tried_again_and_its_row_set_aside(ask):
