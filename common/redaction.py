@@ -34,8 +34,10 @@ def remember_secret(text: str) -> None:
 
 def hide_known(text: str) -> str:
     """The text without the secrets that are known; nothing else is touched, so this is safe for data."""
-    remember_secret(os.environ.get("OPENAI_API_KEY", ""))
-    for secret in sorted(_known, key=len, reverse=True):
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if key not in _known:
+        remember_secret(key)
+    for secret in sorted(_known, key=len, reverse=True) if len(_known) > 1 else _known:
         text = text.replace(secret, HIDDEN)
     return text
 

@@ -5,11 +5,9 @@ each later request on it get another one's answer. So a connection is used again
 it new. What proves nothing is read from a connection of its own; what proves the opposite drops its connection.
 """
 
-import contextlib
 import itertools
 import secrets
 import weakref
-from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +27,10 @@ class Exchange:
     reused: bool = False
     trusted: bool = False
 
-    def end(self) -> None:
+    def __enter__(self) -> "Exchange":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         """Give the connection back, or close it."""
         if self.connection is not None and self.trusted and self.connection.protocol is not None:
             del self.connection.release
@@ -85,13 +86,8 @@ class Connections:
         await self._kept.close()
         await self._single_use.close()
 
-    @contextlib.contextmanager
-    def exchange(self) -> Iterator[Exchange]:
-        exchange = Exchange(f"{self._run}-{next(self._tags):010x}")
-        try:
-            yield exchange
-        finally:
-            exchange.end()
+    def exchange(self) -> Exchange:
+        return Exchange(f"{self._run}-{next(self._tags):010x}")
 
     async def request(
         self, exchange: Exchange, method: str, url: str, body: bytes | None, proxy: str | None, own: bool, limit: int

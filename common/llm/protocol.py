@@ -88,11 +88,11 @@ def texts_of(payload: dict, body: dict) -> list[dict]:
     for choice in sorted(payload["choices"], key=lambda choice: choice.get("index") or 0):
         text = (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
         reason = choice.get("finish_reason")
-        reason = reason if isinstance(reason, str) else ""
+        reason = reason if reason in ("stop", "length") else hide_known(reason) if isinstance(reason, str) else ""
         for stop in stops:  # a server may leave the stop text in, or not know stops at all
             if stop in text:
                 text, reason = text[: text.index(stop)], "stop"
-        texts.append({"text": hide_known(text), "finish_reason": hide_known(reason)})
+        texts.append({"text": hide_known(text), "finish_reason": reason})
         if body.get("logprobs"):
             texts[-1]["logprobs"] = choice.get("logprobs")
     usage = payload.get("usage")

@@ -21,6 +21,7 @@ import os
 import random
 import resource
 import sys
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # runs without an install
@@ -41,6 +42,7 @@ def make_app(args: argparse.Namespace) -> web.Application:
     every = args.faults / len(PROTOCOL_FAULTS)
     protocol_shares = {name: getattr(args, f"fault_{name}") + every for name in PROTOCOL_FAULTS}
     content_shares = {name: getattr(args, f"fault_{name}") for name in CONTENT_FAULTS}
+    answered: Counter[int] = Counter()
     arrivals = random.Random(args.fault_seed)
     log = os.open(args.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if args.log_path else None
     model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "rules", "max_model_len": args.max_model_len}
@@ -60,7 +62,10 @@ def make_app(args: argparse.Namespace) -> web.Application:
                 raise Refused(429, "Rate limit reached (a rehearsed fault).", code="rate_limit_exceeded")
             if fault == "500":
                 raise Refused(500, "The server had an error (a rehearsed fault).")
-            body, kind = complete(request.path, raw, args.max_model_len, content_shares, args.rules)
+            # Who sends an id of his own finds it in that of the answer, as with vLLM; else answers to one body are counted.
+            own_id = f"-{request.headers.get('X-Request-Id') or answered[hash(raw)]}"
+            answered[hash(raw)] += 1
+            body, kind = complete(request.path, raw, args.max_model_len, content_shares, args.rules, own_id)
         except Refused as refused:
             note(raw, fault or refused.status)
             headers = {"Retry-After": f"{args.retry_after:g}"} if refused.status == 429 else None

@@ -24,9 +24,9 @@ class Refused(Exception):
 
 
 def complete(
-    path: str, raw: bytes, max_model_len: int, content_shares: dict[str, float], rules: list[Rule]
+    path: str, raw: bytes, max_model_len: int, content_shares: dict[str, float], rules: list[Rule], own_id: str = ""
 ) -> tuple[bytes, str]:
-    """The answer to one POST and its content type."""
+    """The answer to one POST and its content type; `own_id` tells its id from that of any other answer."""
     chat = path.endswith("/chat/completions")
     body = checked_body(raw, chat)
     digest = hashlib.blake2b(raw, digest_size=16).digest()
@@ -48,7 +48,7 @@ def complete(
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
     usage["total_tokens"] = prompt_tokens + completion_tokens
     payload = {
-        "id": f"{'chatcmpl' if chat else 'cmpl'}-{digest.hex()}",
+        "id": f"{'chatcmpl' if chat else 'cmpl'}-{digest.hex()}{own_id}",
         "object": "chat.completion" if chat else "text_completion",
         "created": 0,  # no clock: the same body gets the same bytes
         "model": MODEL,
