@@ -62,7 +62,7 @@ def make_app(args: argparse.Namespace) -> web.Application:
                 raise Refused(429, "Rate limit reached (a rehearsed fault).", code="rate_limit_exceeded")
             if fault == "500":
                 raise Refused(500, "The server had an error (a rehearsed fault).")
-            # Who sends an id of his own finds it in that of the answer, as with vLLM; else answers to one body are counted.
+            # Who sends an id of his own finds it in the answer's, as with vLLM; else answers to one body are counted.
             own_id = f"-{request.headers.get('X-Request-Id') or answered[hash(raw)]}"
             answered[hash(raw)] += 1
             body, kind = complete(request.path, raw, args.max_model_len, content_shares, args.rules, own_id)
