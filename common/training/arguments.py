@@ -6,7 +6,7 @@
 TRL's but for DEFAULTS below, and --help prints them.
 """
 
-import importlib.util
+import importlib.metadata
 import os
 import re
 import sys
@@ -168,13 +168,19 @@ def settle_adapter(model: Any, training: Any) -> None:
     model.lora_alpha = model.lora_alpha or 2 * model.lora_r
     quantized = "--load_in_4bit" if model.load_in_4bit else "--load_in_8bit" if model.load_in_8bit else ""
     wants = quantized or (f"--optim {training.optim}" if BITSANDBYTES.search(training.optim) else "")
-    if wants and not importlib.util.find_spec("bitsandbytes"):
-        raise BadInput(
-            f"{wants} needs bitsandbytes, which is not installed: pip install -c constraints.txt -e '.[train]'; "
-            + ("--use_peft instead trains LoRA on a base in 16 bits" if quantized else "--optim adamw_torch needs none")
-        )
+    if wants:
+        other = "--use_peft trains LoRA on a base in 16 bits" if quantized else "--optim adamw_torch works without"
+        require("bitsandbytes", wants, other)
     if quantized and "zero3" in str(training.deepspeed):
         raise BadInput(f"{quantized}: quantized weights cannot be shared among GPUs; use --deepspeed zero2")
+
+
+def require(package: str, wanted_by: str, instead: str) -> None:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        command = "pip install -c constraints.txt -e '.[train]'"
+        raise BadInput(f"{wanted_by} needs {package}, which is not installed: {command}; {instead}") from None
 
 
 def settle_machine(model: Any, training: Any) -> None:
@@ -190,6 +196,8 @@ def settle_machine(model: Any, training: Any) -> None:
         training.bf16 = model.dtype == "bfloat16" and not training.fp16
         training.fp16 = training.fp16 or model.dtype == "float16"
     training.deepspeed = zero_config(training.deepspeed)
+    if training.deepspeed is not None:
+        require("deepspeed", f"--deepspeed {Path(str(training.deepspeed)).stem}", "--deepspeed none trains on one GPU")
     training.data_seed = training.seed if training.data_seed is None else training.data_seed
     if training.disable_tqdm is None:
         training.disable_tqdm = not sys.stderr.isatty()

@@ -44,9 +44,14 @@ def load_tokenizer(training: Any, model: Any) -> Any:
     except (OSError, ValueError) as error:
         raise BadInput(f"--model_name_or_path {model.model_name_or_path}: {error}") from None
     # TRL does these two later, when the rows are tokenized already.
+    if training.eos_token and training.eos_token not in tokenizer.get_vocab():
+        raise BadInput(f"--eos_token {training.eos_token}: the tokenizer does not know it")
     tokenizer.eos_token = training.eos_token or tokenizer.eos_token
     if training.chat_template_path:
-        tokenizer.chat_template = Path(training.chat_template_path).read_text(encoding="utf-8")
+        try:
+            tokenizer.chat_template = Path(training.chat_template_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"--chat_template_path: expected a file of Jinja: {error}") from None
         training.chat_template_path = None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -68,7 +73,10 @@ def load_model(training: Any, model: Any) -> Any:
         "trust_remote_code": training.trust_remote_code,
     } | (training.model_init_kwargs or {})
     training.model_init_kwargs = None
-    return AutoModelForCausalLM.from_pretrained(model.model_name_or_path, **options)
+    try:
+        return AutoModelForCausalLM.from_pretrained(model.model_name_or_path, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise BadInput(f"--model_name_or_path {model.model_name_or_path}: {error}") from None
 
 
 def refuse_without_engine(trainer: Any, processes: int) -> None:

@@ -1,6 +1,6 @@
 """Training on a tiny model made on the spot: loss falls, a killed run goes on to the same weights, LoRA merges."""
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import shutil
@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError, OutputInUse
 from common.rows import read_rows, write_rows
-from common.training import finetune, merge, small_model
+from common.training import arguments, finetune, merge, small_model
 from common.training.arguments import parse_args
 from common.training.examples import read_examples
 from common.training.plan import estimate_memory, refuse_what_cannot_fit
@@ -27,7 +27,7 @@ from common.training.restart import last_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [{"instruction": f"{a}+{b}=?", "output": str(a + b)} for a in range(10) for b in range(4)]
-CONFIGS = sorted(path.relative_to(ROOT) for path in ROOT.glob("*/train*.yaml"))
+CONFIGS = sorted(path.relative_to(ROOT) for path in ROOT.glob("*/train*.yaml") if "scorer" not in path.name)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +42,11 @@ def place(tmp_path_factory):
 
 
 def command_line(place, name, *more):
-    arguments = ["--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
-    arguments += ["--output_dir", place / name, "--per_device_train_batch_size", 4, "--learning_rate", 3e-3]
-    arguments += ["--logging_steps", 1, "--no_gradient_checkpointing", "--save_steps", 6]
-    arguments += [] if "--num_train_epochs" in more else ["--max_steps", 12]
-    return [*map(str, arguments), *map(str, more)]
+    words = ["--data_path", place / "rows.jsonl", "--model_name_or_path", place / "start"]
+    words += ["--output_dir", place / name, "--per_device_train_batch_size", 4, "--learning_rate", 3e-3]
+    words += ["--logging_steps", 1, "--no_gradient_checkpointing", "--save_steps", 6]
+    words += [] if "--num_train_epochs" in more else ["--max_steps", 12]
+    return [*map(str, words), *map(str, more)]
 
 
 def train(monkeypatch, capsys, place, name, *more):
@@ -231,19 +231,19 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
     shutil.copytree(place / "start", place / "foreign")
     with pytest.raises(BadInput, match="holds a model that was not made here"):
         train(monkeypatch, capsys, place, "foreign")
-    for program, arguments in (
+    for program, words in (
         (small_model, ["--data_path", place / "rows.jsonl"]),
         (merge, ["--adapter_path", place / "start"]),
     ):
         (place / "start" / "adapter_config.json").write_text("{}", encoding="utf-8")
-        monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments), "--save_path", str(place / "start")])
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, words), "--save_path", str(place / "start")])
         with pytest.raises(BadInput, match="holds a model that was not made here"):
             program.main()
         (place / "start" / "adapter_config.json").unlink()
     assert (place / "start" / "model.safetensors").read_bytes() == before
     # Its own folder is another matter.
-    arguments = ["--data_path", place / "rows.jsonl", "--save_path", place / "small", "--hidden", 32, "--layers", 1]
-    monkeypatch.setattr(sys, "argv", ["small_model.py", *map(str, arguments)])
+    words = ["--data_path", place / "rows.jsonl", "--save_path", place / "small", "--hidden", 32, "--layers", 1]
+    monkeypatch.setattr(sys, "argv", ["small_model.py", *map(str, words)])
     small_model.main()
     first = (place / "small" / "model.safetensors").read_bytes()
     small_model.main()
@@ -273,8 +273,8 @@ def test_lora_merges_to_the_same_logits(monkeypatch, capsys, place):
     assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
     ends = {name.rpartition(".")[2] for name in adapter["target_modules"]}
     assert ends >= {"q_proj", "v_proj", "up_proj", "down_proj"} and "lm_head" not in ends
-    arguments = ["--adapter_path", place / "adapter", "--save_path", place / "merged", "--dtype", "float32"]
-    monkeypatch.setattr(sys, "argv", ["merge.py", *map(str, arguments)])
+    words = ["--adapter_path", place / "adapter", "--save_path", place / "merged", "--dtype", "float32"]
+    monkeypatch.setattr(sys, "argv", ["merge.py", *map(str, words)])
     merge.main()
     tokenizer = AutoTokenizer.from_pretrained(place / "adapter")
     adapted = AutoPeftModelForCausalLM.from_pretrained(place / "adapter", dtype=torch.float32).eval()
@@ -343,10 +343,15 @@ def test_nothing_leaves_the_machine_or_grows_unasked():
     assert (options.loss_on, options.too_long, options.on_bad_row) == ("response", "drop", "stop")
 
 
+@pytest.fixture
+def installed(monkeypatch):
+    """With the extra `train`."""
+    monkeypatch.setattr(arguments, "require", lambda *what: None)
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_methods_settings_are_read(config, monkeypatch):
+def test_every_methods_settings_are_read(config, installed, monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     monkeypatch.setenv("WORLD_SIZE", "8")
     options, training, model = arguments_of("--config", config)
     wanted = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -364,7 +369,7 @@ def test_every_methods_settings_are_read(config, monkeypatch):
     assert arguments_of("--learning_rate", 1, "--config", config)[1].learning_rate == 1
 
 
-def test_the_papers_settings():
+def test_the_papers_settings(installed):
     _, training, _ = arguments_of("--config", ROOT / "web_to_sft/train_converter.yaml")
     assert (training.learning_rate, training.weight_decay, training.adam_beta2) == (5e-6, 0.01, 0.95)
     assert (training.num_train_epochs, training.lr_scheduler_type, training.warmup_steps) == (3, "cosine", 0.01)
@@ -404,13 +409,28 @@ def test_what_is_not_known_is_named(tmp_path, capsys):
         arguments_of("--config", tmp_path / "none.yaml")
 
 
-def test_qlora_without_bitsandbytes_is_refused(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for more in (["--load_in_4bit"], ["--load_in_8bit"], ["--optim", "paged_adamw_8bit"]):
-        with pytest.raises(BadInput, match=f"{more[0]}.* needs bitsandbytes"):
-            arguments_of(*more)
-    assert arguments_of("--use_peft")[2].lora_r == 16
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--load_in_4bit"],
+        ["--load_in_8bit"],
+        ["--optim", "paged_adamw_8bit"],
+        ["--optim", "adamw_bnb_8bit"],
+        ["--deepspeed", "zero2"],
+    ],
+)
+def test_what_needs_a_package_that_is_absent_is_refused(monkeypatch, more):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    package = "deepspeed" if "--deepspeed" in more else "bitsandbytes"
+    with pytest.raises(BadInput, match=f"{' '.join(more)} needs {package}, which is not installed: pip install"):
+        arguments_of(*more)
+    assert arguments_of("--use_peft", "--optim", "adamw_torch_4bit")[2].lora_r == 16
+
+
+def test_qlora(installed):
     _, _, model = arguments_of("--load_in_4bit")
     assert model.use_peft and model.use_bnb_nested_quant and (model.lora_r, model.lora_alpha) == (16, 32)
     with pytest.raises(BadInput, match="zero2"):
