@@ -20,6 +20,11 @@ from webr import (
 SAMPLE = Path(__file__).parents[2] / "webr" / "sample" / "pages.jsonl"
 
 
+def rejected(path: Path) -> list[dict]:
+    aside = path.with_name(path.name + ".rejected.jsonl")
+    return list(read_rows(aside)) if aside.exists() else []
+
+
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
     monkeypatch.setattr(client, "FIRST_WAIT", 0.005)

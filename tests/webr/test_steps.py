@@ -17,24 +17,19 @@ from common.errors import CommonError
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from tests.common.scripted_server import completion, ok, scripted_server
-from tests.webr.conftest import SAMPLE
+from tests.webr.conftest import SAMPLE, rejected
 from webr import (
     step1_infer_author,
     step2_make_requests,
     step3_make_responses,
     step4_refine_responses,
-    step5_postprocess,
+    write_report,
 )
 from webr.sections import KINDS
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "webr"
 STEPS = ("authors", "requests", "responses", "refined", "data/webr")
-
-
-def rejected(path: Path) -> list[dict]:
-    aside = path.with_name(path.name + ".rejected.jsonl")
-    return list(read_rows(aside)) if aside.exists() else []
 
 
 def texts_of(folder: Path) -> dict[str, bytes]:
@@ -166,169 +161,13 @@ def test_it_loads_in_datasets_and_in_llama_factorys_table(finished):
     assert "27 conversations" in card and "stand-in" in card and "`refine.zh`" in card
 
 
-# ---------------------------------------------------------------- parity with the released code
-
-
-def test_filter_and_near_duplicates_as_released(tmp_path, run):
-    case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
-    write_rows(tmp_path / "in.json", case["rows"])
-    words = ["--tokenizer_model_name", DATA / "tokenizer", "--save_name", tmp_path / "out", "--paper_exact"]
-    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.json", *words)
-    gone = {entry["index"]: entry["reason"] for entry in rejected(tmp_path / "out.jsonl")}
-    left = [n for n in range(len(case["rows"])) if gone.get(n) in (None, "near-duplicate request")]
-    assert left == case["after_pattern_filter"]
-    assert [n for n in left if n not in gone] == case["after_minhash"]
-    assert sum(1 for _ in read_rows(tmp_path / "out.jsonl")) == len(case["after_minhash"])
-
-
-def test_near_duplicates_name_the_row_they_repeat(tmp_path, run):
-    case = json.loads((DATA / "requests.json").read_text(encoding="utf-8"))
-    rows = [row | {"response": f"Answer to {n}."} for n, row in enumerate(case["rows"]) if row["request"]]
-    write_rows(tmp_path / "in.json", rows)
-    words = ["--tokenizer_model_name", DATA / "tokenizer", "--save_name", tmp_path / "out", "--any_language"]
-    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.json", *words, "--min_response_chars", 0)
-    repeats = [entry for entry in rejected(tmp_path / "out.jsonl") if entry["reason"] == "near-duplicate request"]
-    gone = {entry["index"] for entry in rejected(tmp_path / "out.jsonl")}
-    assert len(repeats) > 50
-    for entry in repeats:
-        first = entry["row"]["repeats"]
-        assert first < entry["index"] and first not in gone
-        assert entry["row"]["repeated_request"] == rows[first]["request"]
-
-
-# ---------------------------------------------------------------- size, ratio, guards
-
-
-def refined_rows(count: int, side: str, start: int = 0) -> list[dict]:
-    subject = "river bread clock violin harbour pepper ladder window engine garden letter mirror".split()
-    rows = []
-    for n in range(start, start + count):
-        topic = " ".join(subject[(n * k + k) % len(subject)] for k in range(1, 6)) + f" {n} {n * 7919}"
-        row = {"webpage": f"The page about the {topic} and what is known of it.", "lang": "en", "kind": f"{side}_all"}
-        row |= {"request": f"Explain {topic} {n + 1} to the {n * 31} children.", "section": f"The {topic}."}
-        rows.append(row | {"response": f"This is the answer to the request about {topic}, in short words."})
-    return rows
-
-
-@pytest.fixture
-def postprocess(tmp_path, run):
-    def process(rows, *words):
-        write_rows(tmp_path / "in.jsonl", rows)
-        both = ["--WI_data_paths", tmp_path / "in.jsonl", "--WR_data_paths", tmp_path / "in.jsonl"]
-        run(step5_postprocess, *both, "--save_name", tmp_path / "out", *words)
-        out, aside = list(read_rows(tmp_path / "out.jsonl")), rejected(tmp_path / "out.jsonl")
-        assert len(out) + len(aside) == len(rows)
-        return out, Counter(entry["reason"] for entry in aside)
-
-    return process
-
-
-def test_exactly_as_many_rows_as_asked(postprocess, capsys):
-    out, reasons = postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), "--save_num", 31)
-    assert len(out) == 31 and reasons == {"not needed": 19}
-    assert sum("section" in str(row) or "\n\n" in row["messages"][0]["content"] for row in out) == 21
-    assert "31 rows take about 35 pages like these; there were 50" in capsys.readouterr().err
-
-
-def test_too_few_rows_say_how_many_pages_it_takes(postprocess, tmp_path):
-    with pytest.raises(CommonError, match=r"60 rows take about 67 pages like these; there were 50 \(40 WI wanted, 30"):
-        postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), "--save_num", 60)
-    assert not (tmp_path / "out.jsonl").exists()
-    with pytest.raises(CommonError, match="cannot be reached with any number of such pages: 2 WR wanted, 0 accepted"):
-        postprocess(refined_rows(30, "WI"), "--save_num", 6)
-
-
-@pytest.mark.parametrize("words, wi, wr", [((), 30, 15), (("--ratio", "1:1"), 20, 20), (("--ratio", "any"), 30, 20)])
-def test_the_ratio_holds_after_filtering(postprocess, words, wi, wr):
-    out, _ = postprocess(refined_rows(30, "WI") + refined_rows(20, "WR", 100), *words)
-    with_page = sum("\n\n" in row["messages"][0]["content"] for row in out)
-    assert (with_page, len(out) - with_page) == (wi, wr)
-
-
-def test_nothing_left_is_an_error_that_says_why(postprocess, tmp_path):
-    rows = [row | {"response": "Sorry, I can't."} for row in refined_rows(3, "WI")]
-    with pytest.raises(CommonError, match="no row is left of 3: 3 refusal"):
-        postprocess(rows)
-    assert not (tmp_path / "out.jsonl").exists()
-
-
-def test_one_side_alone_has_no_ratio(tmp_path, run):
-    write_rows(tmp_path / "in.jsonl", refined_rows(7, "WR"))
-    run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
-    assert len(list(read_rows(tmp_path / "out.jsonl"))) == 7
-
-
-def test_rows_of_a_side_that_was_not_asked_for_stay_out(tmp_path, run):
-    write_rows(tmp_path / "in.jsonl", refined_rows(7, "WI") + refined_rows(5, "WR", 100))
-    run(step5_postprocess, "--WI_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
-    assert len(list(read_rows(tmp_path / "out.jsonl"))) == 7
-    run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "wr", "--save_num", 5)
-    assert len(list(read_rows(tmp_path / "wr.jsonl"))) == 5
-    with pytest.raises(SystemExit):
-        run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "x", "--save_num", 0)
-
-
-def test_a_readme_that_is_not_the_card_stays(tmp_path, run):
-    (tmp_path / "README.md").write_text("# my project\n")
-    write_rows(tmp_path / "in.jsonl", refined_rows(4, "WR"))
-    for _ in "12":
-        run(step5_postprocess, "--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out")
-    assert (tmp_path / "README.md").read_text() == "# my project\n"
-    assert "# out\n" in (tmp_path / "out.README.md").read_text()
-
-
-def test_each_guard_has_a_reason_and_can_be_turned_off(postprocess):
-    rows = refined_rows(12, "WI")
-    rows[0]["response"] = "I’m sorry, but I can't help."
-    rows[1]["response"] = ""
-    rows[2]["request"] = None
-    rows[3]["response"] = "这是对请求的回答，用中文写成。" * 3
-    rows[4]["response"] = rows[4]["section"] = (
-        "It says of the river and the bread that they are old and that nobody knows more."
-    )
-    rows[5]["response"] = "Short one."
-    rows[6]["response"] *= 20
-    rows[7] = rows[8] | {"webpage": "Another page.", "request": rows[8]["request"] + " Please"}
-    _, reasons = postprocess(rows, "--ratio", "any", "--max_response_chars", 500)
-    assert reasons == {
-        "refusal": 1,
-        "no response": 1,
-        "no request": 1,
-        "response is in 中文, page in English": 1,
-        "response copies the page (over 80% of its 8-grams)": 1,
-        "response shorter than 20 characters": 1,
-        "response longer than 500 characters": 1,
-        "near-duplicate request": 1,
-    }
-    off = ["--any_language", "--max_copied", 1, "--min_response_chars", 0, "--min_request_chars", 0, "--threshold", 1]
-    _, reasons = postprocess(rows, "--ratio", "any", *off)
-    assert reasons == {"refusal": 1, "no response": 1, "no request": 1}
-    _, reasons = postprocess(rows, "--ratio", "any", *off, "--keep_refusals")
-    assert reasons == {"no response": 1, "no request": 1}
-
-
-def test_a_page_serves_one_side_only_and_across_compares_both(postprocess):
-    rows = refined_rows(4, "WI") + refined_rows(4, "WR", 100)
-    rows[5]["webpage"] = rows[0]["webpage"]
-    rows[6]["request"] = rows[1]["request"]
-    _, reasons = postprocess(rows, "--ratio", "any")
-    assert reasons == {"page is used for an instruction": 1}
-    _, reasons = postprocess(rows, "--ratio", "any", "--across")
-    assert reasons == {"page is used for an instruction": 1, "near-duplicate request": 1}
-
-
-def test_bad_rows_stop_the_step_or_are_set_aside(tmp_path, run, url, postprocess):
+def test_bad_rows_stop_the_step_or_are_set_aside(tmp_path, run, url):
     write_rows(tmp_path / "pages.jsonl", [{"webpage": "A page about the sea."}, {"text": "x"}, {"webpage": 5}])
     words = ["--data_path", tmp_path / "pages.jsonl", "--save_path", tmp_path / "a.jsonl", "--base_url", url]
     with pytest.raises(CommonError, match=r"pages.jsonl, row 1: no key 'webpage'"):
         run(step1_infer_author, *words)
     run(step1_infer_author, *words, "--on_bad_row", "skip", "--dedup_pages")
     assert [row["page"] for row in read_rows(tmp_path / "a.jsonl")] == [0]
-    bad = refined_rows(3, "WI")
-    del bad[1]["request"]
-    with pytest.raises(CommonError, match=r"in.jsonl, row 1: no text in 'request'"):
-        postprocess(bad, "--ratio", "any")
-    assert postprocess(bad, "--ratio", "any", "--on_bad_row", "skip")[1] == {"bad row: no text in 'request'": 1}
     with pytest.raises(CommonError, match="no row has a 'page' number"):
         run(step2_make_requests, "--data_path", tmp_path / "pages.jsonl", "--save_path", tmp_path / "b.jsonl")
 
@@ -431,3 +270,46 @@ def test_the_whole_run_as_released(tmp_path, url, run_all):
     assert len(rows) + sum(reasons.values()) == len(made)
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "the page has no text" in report and "<script>" not in report and len(report) < 2_000_000
+
+
+# ---------------------------------------------------------------- several files, files beside, folders that moved
+
+
+def test_pages_of_several_files_are_numbered_and_shared_out_together(tmp_path, run, url):
+    for name in "ab":
+        rows = [{"webpage": f"Page {name} {n} about the river and the bridge.", "page": n} for n in range(12)]
+        authors = [row | {"lang": "en", "author": "A teacher."} for row in rows if name == "b" or row["page"] != 3]
+        write_rows(tmp_path / f"authors_{name}.jsonl", authors)
+    words = ["--save_path", tmp_path / "requests.jsonl", "--base_url", url, "--any_language", "--any_form"]
+    run(step2_make_requests, "--data_path", tmp_path / "authors_*.jsonl", *words)
+    rows = list(read_rows(tmp_path / "requests.jsonl"))
+    assert [row["page"] for row in rows] == [n for n in range(24) if n != 3]
+    assert [row["webpage"].split()[1] for row in rows] == ["a"] * 11 + ["b"] * 12
+    assert [[row["kind"] for row in rows].count(kind) for kind in KINDS] == [8, 7, 4, 4]
+
+
+def test_the_report_finds_the_rejected_rows_of_a_folder_that_was_moved(finished, tmp_path, run):
+    folder = shutil.copytree(finished, tmp_path / "moved")
+    shutil.move(finished, tmp_path / "gone")
+    try:
+        words = ["--data_path", folder / "data" / "webr.jsonl", "--save_path", folder / "report.html"]
+        run(write_report, *words)
+    finally:
+        shutil.move(tmp_path / "gone", finished)
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "not needed" in report
+
+
+def test_a_report_never_takes_the_place_of_a_folder(finished, tmp_path, run):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("years")
+    with pytest.raises(CommonError):
+        run(write_report, "--data_path", finished / "data" / "webr.jsonl", "--save_path", tmp_path / "work")
+    assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
+
+
+def test_guards_are_in_the_report_and_in_the_summary(finished):
+    counts = manifest.read(finished / "requests.jsonl")["counts"]
+    assert counts["answers: request is in another language"] >= 3
+    report = (finished / "report.html").read_text(encoding="utf-8")
+    assert "Guards" in report and "request is in another language" in report
