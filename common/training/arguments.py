@@ -12,7 +12,7 @@ import re
 import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from common.errors import BadInput
 from common.program import make_parser
@@ -79,10 +79,6 @@ class Options:
     ignore_memory: bool = field(default=False, metadata={"help": "start even if the estimate says it cannot fit"})
 
     def __post_init__(self) -> None:
-        for entry in fields(self):  # argparse does not look at what a file says
-            choices, value = get_args(entry.type), getattr(self, entry.name)
-            if choices and isinstance(choices[0], str) and value not in choices:
-                raise BadInput(f"--{entry.name} {value}: expected one of {', '.join(choices)}")
         if bool(self.max_source_length) != bool(self.max_target_length):
             raise BadInput("--max_source_length and --max_target_length: give both")
         if self.format == "text":
@@ -134,6 +130,7 @@ def parse_args(
     for name, instead in NOT_HERE.items():
         if getattr(training, name, None):
             raise BadInput(f"--{name} has no use here: {instead}")
+    check_choices(options)
     settle_batch(options, training)
     settle_adapter(model, training)
     settle_machine(model, training)
@@ -143,6 +140,14 @@ def parse_args(
 def _halves(word: str) -> list[str]:
     """--config=FILE in two words, as TRL wants it."""
     return list(word.partition("=")[::2]) if word.startswith("--config=") else [word]
+
+
+def check_choices(options: Any) -> None:
+    """argparse does not look at what a file says."""
+    for entry in fields(options):
+        choices, value = get_args(entry.type), getattr(options, entry.name)
+        if get_origin(entry.type) is Literal and value not in choices:
+            raise BadInput(f"--{entry.name} {value}: expected one of {', '.join(choices)}")
 
 
 def settle_batch(options: Options, training: Any) -> None:
