@@ -2,7 +2,7 @@
 # What launchers source, standing in the repository root:
 #   start_server --model "$MODEL"       # unless OPENAI_BASE_URL is set; arguments of llm/serve.sh; ends with the launcher
 #   run python -m webr.step1 … "$@"     # DRY_RUN=1 prints the command instead
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The environment that run_demo.sh made, unless another one is active.
 [[ -n ${VIRTUAL_ENV:-} || ! -d $ROOT/.venv ]] || PATH=$ROOT/.venv/bin:$PATH
 

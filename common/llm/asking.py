@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
 from common.llm.client import LLMClient
-from common.llm.dry_run import print_dry_run
+from common.llm.dry_run import print_dry_run, print_dry_run_of_requests
 from common.llm.identity import identity_of
 from common.llm.in_order import InOrder
 from common.llm.options import LLMOptions
@@ -61,7 +61,7 @@ def ask_rows(
     """One request a row. An answer that `use_answer` rejects is asked for again, with the next sample number.
     A row for which `make_request` gives None needs no answer: it goes into the output as it is."""
     if options.dry_run:
-        print_dry_run(step, options, make_request)
+        print_dry_run_of_requests(step, options, make_request)
 
     async def work(row: dict, ask: Ask) -> Output:
         request = make_request(row)
@@ -79,11 +79,16 @@ def ask_rows(
     work_rows(step, options, work)
 
 
-def work_rows(step: Step, options: LLMOptions, work: Work) -> None:
+def work_rows(
+    step: Step, options: LLMOptions, work: Work, estimate: Callable[[dict], tuple[int, int, int]] | None = None
+) -> None:
     """`await work(row, ask)` for every row, `--concurrency` at a time, results in input order.
 
-    `await ask(request, sample=0)` gives one Answer, from the store if it was given before.
+    `await ask(request, sample=0)` gives one Answer, from the store if it was given before. `estimate(row)` tells
+    --dry_run requests, prompt tokens and answer tokens, where what is asked depends on answers.
     """
+    if options.dry_run and estimate:
+        print_dry_run(step, options, estimate)
     if options.dry_run:
         raise BadInput("--dry_run: what this step asks depends on the answers, so it cannot be counted before")
     asyncio.run(_Run(step, options).work_all(work))
@@ -144,12 +149,12 @@ class _Run:
                 bar.set_postfix_str(self._state(), refresh=False)
 
     async def _outcome(self, index: int, row: dict | BadRow, work: Work) -> dict:
-        """What becomes of one row: its output rows, or the arguments of `step.reject`."""
+        """What becomes of one row: its output rows, and the row itself; or the arguments of `step.reject`."""
         try:
             if isinstance(row, BadRow):
                 raise row
             output = await work(row, self.ask)
-            return {"rows": output if isinstance(output, list) else [output]}
+            return {"rows": output if isinstance(output, list) else [output], "row": row}
         except (BadRow, BadValue) as why:
             return {"reject": self.step.bad_row(index, why, row)}
         except Reject as why:

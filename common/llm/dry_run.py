@@ -11,25 +11,33 @@ from common.llm.store import AnswerStore, store_path
 from common.step import Step
 
 
-def print_dry_run(step: Step, options: LLMOptions, make_request: Callable[[dict], Request | None]) -> None:
-    """Count, print and end. A token is taken as four bytes of UTF-8."""
+def print_dry_run_of_requests(step: Step, options: LLMOptions, make_request: Callable[[dict], Request | None]) -> None:
+    """What is in the store is not asked again. A token is taken as four bytes of UTF-8."""
     path = store_path(step, options)
     store = AnswerStore(path if path and os.path.exists(path) else None, is_stored_text)
     identity = known_identity_of(options.model, store) if options.model else ""
-    requests = stored = tokens_in = tokens_out = 0
-    for _, _, request in step.values(make_request):
+
+    def estimate(row: dict) -> tuple[int, int, int]:
+        request = make_request(row)
         if request is None:
-            continue
+            return 0, 0, 0
         body, count = request_body(request, options.model, options.sampling)
         asked = canonical(body)
         if options.model and all(store.get(answer_key(asked, sample, identity)) for sample in range(count)):
-            stored += 1
-            continue
-        requests += 1
+            step.counts["from the store"] += 1
+            return 0, 0, 0
         words = body.get("prompt") or "".join(str(message.get("content")) for message in body["messages"])
-        tokens_in += len(words.encode("utf-8", "surrogatepass")) // 4
-        tokens_out += count * body.get("max_tokens", 1024)
-    store.close()
+        return 1, len(words.encode("utf-8", "surrogatepass")) // 4, count * body.get("max_tokens", 1024)
+
+    print_dry_run(step, options, estimate)
+
+
+def print_dry_run(step: Step, options: LLMOptions, estimate: Callable[[dict], tuple[int, int, int]]) -> None:
+    """Add up requests, prompt tokens and answer tokens of all rows, print that and end."""
+    requests = tokens_in = tokens_out = 0
+    for _, _, (more, more_in, more_out) in step.values(estimate):
+        requests, tokens_in, tokens_out = requests + more, tokens_in + more_in, tokens_out + more_out
+    stored = step.counts["from the store"]
     cost = options.cost(tokens_in, tokens_out)
     print(
         f"requests        {requests:,}" + (f" ({stored:,} more are in the store)" if options.model else "") + "\n"

@@ -25,7 +25,7 @@ class InOrder:
             return
         while outcome is not None:
             if "rows" in outcome:
-                self._step.write_or_reject(self._next, outcome["rows"], outcome["rows"])
+                self._step.write_or_reject(self._next, outcome["rows"], outcome["row"])
             else:
                 self._step.reject(*outcome["reject"])
             self._next += 1

@@ -74,7 +74,15 @@ stop_server() {
 }
 
 # Two servers that load at the same time both find the port free, and vLLM lets both listen: hence a lock as well.
-exec {LOCK}>"${TMPDIR:-/tmp}/serve_llm.$UID.$PORT.lock"
+# It lies in a folder that is the user's alone: in /tmp itself somebody else's link could lie under its name.
+FOLDER=${XDG_RUNTIME_DIR:-}
+if [[ ! -d $FOLDER || ! -O $FOLDER || ! -w $FOLDER ]]; then
+    FOLDER=${TMPDIR:-/tmp}/serve.$UID
+    mkdir -m 700 "$FOLDER" 2>/dev/null || [[ -d $FOLDER && ! -L $FOLDER && -O $FOLDER ]] ||
+        die "$FOLDER is not a folder of yours; remove it or set XDG_RUNTIME_DIR"
+    chmod 700 "$FOLDER"
+fi
+exec {LOCK}>>"$FOLDER/serve.$PORT.lock"
 if ! flock --wait 3 "$LOCK" || (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
     die "port $PORT is in use; choose another with --port or PORT="
 fi
