@@ -27,7 +27,7 @@ from common.errors import AnswerRejected, BadInput, BadValue, Reject
 from common.llm import Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.rows import input_files, locked, read_rows, refuse_overlap, write_rows, write_text
+from common.rows import check_target, input_files, locked, read_rows, refuse_overlap, write_rows, write_text
 from common.step import Step, add_step_arguments, need, step_options
 from eval.questions import PROMPT_KEYS, SETS, question_of
 from eval.verdicts import average, combine, parse_scores, released_scores
@@ -148,6 +148,7 @@ def run_judge(args: argparse.Namespace) -> None:
     pairs_path, rows_path = f"{args.save_path}.pairs.jsonl", f"{args.save_path}.rows.jsonl"
     reads = [args.wrapped_path, *([args.prompt_path] if args.prompt_path else [])]
     refuse_overlap(reads, [args.save_path, pairs_path, rows_path])
+    check_target(Path(args.save_path), folder=False)  # now, not after the last answer is paid
     if args.dry_run:
         with tempfile.TemporaryDirectory() as folder:
             both = [row for pair in pairs for row in (pair, swapped(pair))]

@@ -1,7 +1,7 @@
 """Where the question stands in a row, for each of the five sets of questions and for files of your own.
 
-    key = SETS["sinstruct"]
-    question_of(row, key.prompt_key, key.input_key)
+key = SETS["sinstruct"]
+question_of(row, key.prompt_key, key.input_key)
 """
 
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ def question_of(row: dict, prompt_key: str, input_key: str | None = None) -> str
     """The question, and on a line of its own the text that it is about; or the messages of a conversation."""
     if not input_key:
         return need(row, prompt_key, (str, list))
-    question, more = need(row, prompt_key), input_of(row, input_key)
+    more, question = input_of(row, input_key), need(row, prompt_key)
     return f"{question}\n{more}" if more else question
 
 

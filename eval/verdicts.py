@@ -1,7 +1,7 @@
 """What a judge's review of two answers says, and what reviews in both orders say together.
 
-    parse_scores("8 7\\n\\nThe first is more to the point.")                           # (8.0, 7.0)
-    combine([{"scores": "[8.0, 7.0]", "scores_reverse": "[7.0, 7.0]"}])                # 1 win, winning score 2
+parse_scores("8 7\\n\\nThe first is more to the point.")                           # (8.0, 7.0)
+combine([{"scores": "[8.0, 7.0]", "scores_reverse": "[7.0, 7.0]"}])                # 1 win, winning score 2
 """
 
 import json
@@ -12,7 +12,7 @@ NOT_READ = [-1, -1]  # what the released code notes of a review without two scor
 
 
 def parse_scores(review: str) -> tuple[float, float]:
-    """The two numbers from 1 to 10 on the first line that is not empty; a judge that writes otherwise has not judged."""
+    """The two numbers from 1 to 10 on the first line that is not empty; who writes otherwise has not judged."""
     pieces = review.strip().split("\n")[0].replace(",", " ").split()
     try:
         first, second = map(float, pieces)

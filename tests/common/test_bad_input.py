@@ -144,8 +144,8 @@ def test_a_conversation_is_not_pasted_into_a_text(run, tmp_path):
     (tmp_path / "template.txt").write_text("Answer: {prompt}")
     with pytest.raises(CommonError, match="'prompt' is a list, expected str"):
         run(tmp_path / "in.jsonl", "--input_key", "input")
-    with pytest.raises(CommonError, match="is a conversation; --prompt_template is for a text"):
-        run(tmp_path / "in.jsonl", "--prompt_template", tmp_path / "template.txt")
+    with pytest.raises(CommonError, match="is a conversation; --prompt_path is for a text"):
+        run(tmp_path / "in.jsonl", "--prompt_path", tmp_path / "template.txt")
     with pytest.raises(CommonError, match="no key 'inptu'; the row has 'prompt', 'input'"):
         run(tmp_path / "in.jsonl", "--input_key", "inptu.0")
 
@@ -538,7 +538,7 @@ def test_a_wrong_template(run, data, tmp_path, name):
     elif name == "a folder":
         path.mkdir()
     with pytest.raises(CommonError, match=problem):
-        run(data, "--prompt_template", path)
+        run(data, "--prompt_path", path)
     assert left_over(tmp_path) == set()
 
 

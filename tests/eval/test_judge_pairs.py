@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from common.errors import CommonError, Reject
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from eval import judge_pairs
-from eval.judge_pairs import combine, outcome, parse_scores
+from eval.verdicts import combine, outcome, parse_scores, released_scores
 from tests.common.scripted_server import ok, scripted_server
 
-PUBLISHED = json.loads((Path(__file__).parent.parent / "data" / "eval" / "published_scores.json").read_text())
+ROOT = Path(__file__).parent.parent.parent
+DATA = Path(__file__).parent.parent / "data" / "eval"
+PUBLISHED = json.loads((DATA / "published_scores.json").read_text())
 
 
 def run(monkeypatch, *words):
@@ -45,23 +48,54 @@ def test_a_win_needs_one_order_and_no_loss_in_the_other(a, b, shown_first, shown
 
 
 @pytest.mark.parametrize(
-    ("review", "scores"),
+    ("review", "scores", "released"),
     [
-        ("8 9\nwhy", (8, 9)),
-        ("\n9 8.5\n", (9, 8.5)),
-        ("7, 8", (7, 8)),
-        ("10/1\n", None),
-        ("8/10\n", None),
-        ("8\n9", None),
-    ]
-    + [("Scores: 8 9", None), ("", None), ("0 5\n", None), ("8 11\n", None), ("8 9 7\n", None), ("-1 5", None)],
+        ("8 9\nwhy", (8, 9), [8, 9]),
+        ("8,9.5", (8, 9.5), [8, 9.5]),
+        ("8 7.", (8, 7), [8, 7]),
+        ("1e1 3", (10, 3), [10, 3]),
+        ("+8 7\u00a0", (8, 7), [8, 7]),
+        ("8 9\r\n", (8, 9), [8, 9]),
+        ("\n9 8.5\n", (9, 8.5), [-1, -1]),
+        ("7, 8", (7, 8), [-1, -1]),
+        ("7  8", (7, 8), [-1, -1]),
+        (" 7\t8 ", (7, 8), [-1, -1]),
+        (".5 7", None, [0.5, 7]),
+        ("0 5\n", None, [0, 5]),
+        ("8 11\n", None, [8, 11]),
+        ("-1 5", None, [-1, 5]),
+        ("10/1\n", None, [-1, -1]),
+        ("8\n9", None, [-1, -1]),
+        ("Scores: 8 9", None, [-1, -1]),
+        ("", None, [-1, -1]),
+        ("8 9 7\n", None, [-1, -1]),
+        ("nan 5", None, None),
+    ],
 )
-def test_scores_are_two_numbers_on_the_first_line_and_never_guessed(review, scores):
+def test_scores_are_two_numbers_on_the_first_line_and_never_guessed(review, scores, released):
     if scores:
         assert parse_scores(review) == scores
     else:
         with pytest.raises(Reject):
             parse_scores(review)
+    assert released is None or released_scores(review) == released
+
+
+@pytest.mark.parametrize("row", list(read_rows(DATA / "judge_scores.jsonl")), ids=lambda row: repr(row["review"])[:20])
+def test_scores_of_awkward_reviews_as_released(row):
+    assert released_scores(row["review"]) == row["scores"]
+
+
+numerals = st.sampled_from(["8", "7.", ".5", "10", "11", "0", "-1", "1e1", "+8", "8.5", "nan", "x", "9/10", ""])
+gaps = st.sampled_from([" ", "  ", ", ", ",", "\t", "\u00a0", "\n", "\r\n", ""])
+
+
+@given(st.lists(st.tuples(gaps, numerals), max_size=4), gaps)
+def test_what_the_released_code_reads_from_1_to_10_is_read_the_same(pieces, end):
+    review = "".join(gap + numeral for gap, numeral in pieces) + end
+    released = released_scores(review)
+    if all(1 <= score <= 10 for score in released):
+        assert list(parse_scores(review)) == released
 
 
 @pytest.fixture
@@ -94,7 +128,7 @@ def test_from_answers_to_the_figure_with_the_embedded_server(answers, monkeypatc
 
 def test_a_judge_who_does_not_judge_is_asked_again_and_the_pair_set_aside(answers, monkeypatch):
     def reply(body, _number):
-        text = body["messages"][0]["content"]
+        text = body["messages"][-1]["content"]
         if "为什么 3?" in text:
             return ok("I cannot decide.")
         return ok("9 2\nbecause" if text.index("one") < text.index("two") else "2 9\nbecause")
@@ -103,7 +137,7 @@ def test_a_judge_who_does_not_judge_is_asked_again_and_the_pair_set_aside(answer
     with scripted_server(reply) as server:
         flags = ["--wrapped_path", answers / "wrapped.json", "--save_path", answers / "reviews.json"]
         run(monkeypatch, "judge", *flags, "--base_url", server.url, "--max_attempts", "2")
-        assert sum("为什么 3?" in body["messages"][0]["content"] for body in server.bodies) == 4
+        assert sum("为什么 3?" in body["messages"][-1]["content"] for body in server.bodies) == 4
     (rejected,) = read_rows(answers / "reviews.json.rows.jsonl.rejected.jsonl")
     assert rejected["index"] == 3 and rejected["answer"] == "I cannot decide."
     reviews = json.loads((answers / "reviews.json").read_text())
@@ -120,14 +154,132 @@ def test_answers_to_other_questions_are_refused(answers, monkeypatch):
         wrap(monkeypatch, answers)
 
 
-def test_the_judge_sees_the_text_that_a_question_is_about(answers, monkeypatch):
+@pytest.mark.parametrize("with_input", [False, True])
+def test_the_paper_judges_without_the_text_that_a_question_is_about(answers, monkeypatch, with_input):
     for name in ("one", "two"):
         rows = [{"instruction": "Rewrite it.", "instances": [{"input": f"text {n}"}], "response": name} for n in "ab"]
         write_rows(answers / f"{name}.jsonl", rows)
-    flags = ["--answers1", answers / "one.jsonl", "--answers2", answers / "two.jsonl"]
-    flags += ["--save_path", answers / "wrapped.json", "--input_key", "instances.0.input"]
-    run(monkeypatch, "wrap", *flags)
-    assert "text b" in json.loads((answers / "wrapped.json").read_text())["data"][1]["prompt"]
+    flags = ["--answers1", answers / "one.jsonl", "--answers2", answers / "two.jsonl", "--dataset_name", "sinstruct"]
+    flags += ["--input_key", "instances.0.input"] if with_input else []
+    run(monkeypatch, "wrap", *flags, "--save_path", answers / "wrapped.json")
+    wrapped = json.loads((answers / "wrapped.json").read_text())
+    question = "Rewrite it.\ntext b" if with_input else "Rewrite it."
+    assert wrapped["data"][1] == {"instruction": question, "Answer1": "one", "Answer2": "two"}
+    names = {"dataset_name": "sinstruct", "fname1": str(flags[1]), "fname2": str(flags[3])}
+    assert wrapped["Meta_Info"] == names
+
+
+@pytest.mark.parametrize(
+    ("dataset_name", "key"),
+    [("vicuna", "text"), ("koala", "prompt"), ("wizardlm", "Instruction"), ("lima", "conversations")],
+)
+def test_each_set_of_questions_has_its_key(answers, monkeypatch, dataset_name, key):
+    row = {"prompt": "wrong", key: "right", "response": "x"}
+    for name in ("one", "two"):
+        write_rows(answers / f"{name}.jsonl", [row])
+    flags = ["--answers1", answers / "one.jsonl", "--answers2", answers / "two.jsonl", "--dataset_name", dataset_name]
+    run(monkeypatch, "wrap", *flags, "--save_path", answers / "wrapped.json")
+    assert json.loads((answers / "wrapped.json").read_text())["data"] == [
+        {key: "right", "Answer1": "x", "Answer2": "x"}
+    ]
+    bare = [{"id": 1, "response": "x"}]
+    write_rows(answers / "one.jsonl", bare)
+    with pytest.raises(CommonError, match=f"no question in id, response, expected {key}"):
+        run(monkeypatch, "wrap", *flags, "--save_path", answers / "wrapped.json")
+
+
+def judge(monkeypatch, folder, url, *flags):
+    paths = ["--wrapped_path", folder / "wrapped.json", "--save_path", folder / "reviews.json"]
+    run(monkeypatch, "judge", *paths, "--base_url", url, *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "system"), [([], True), (["--system_prompt", "Be just."], "Be just."), (["--system_prompt", ""], None)]
+)
+def test_the_judge_has_a_system_message(answers, monkeypatch, flags, system):
+    wrap(monkeypatch, answers)
+    with scripted_server(lambda body, _number: ok("9 2\nbecause")) as server:
+        judge(monkeypatch, answers, server.url, *flags)
+        for body in server.bodies:
+            roles = [message["role"] for message in body["messages"]]
+            assert roles == (["system", "user"] if system else ["user"])
+            assert system in (True, None) or body["messages"][0]["content"] == system
+
+
+def test_as_released_a_review_without_scores_counts_as_minus_one_and_is_not_asked_again(answers, monkeypatch):
+    wrap(monkeypatch, answers)
+    with scripted_server(lambda body, number: ok("8, 7\nbecause" if number % 2 else "8 7")) as server:
+        judge(monkeypatch, answers, server.url, "--paper_exact")
+        assert len(server.bodies) == 24
+    rows = json.loads((answers / "reviews.json").read_text())["data"]
+    assert (
+        sorted(row[key] for row in rows for key in ("scores", "scores_reverse"))
+        == ["[-1, -1]"] * 12 + ["[8.0, 7.0]"] * 12
+    )
+    assert not (answers / "reviews.json.rows.jsonl.rejected.jsonl").exists()
+
+
+def test_the_result_says_who_judged_what(answers, monkeypatch):
+    wrap(monkeypatch, answers)
+    with scripted_server(lambda body, _number: ok("9 2\nbecause")) as server:
+        judge(monkeypatch, answers, server.url, "--model", "my-judge")
+    run(
+        monkeypatch,
+        "combine",
+        "--review_paths",
+        answers / "reviews.json",
+        "--save_path",
+        answers / "deep" / "result.json",
+    )
+    settings = json.loads((answers / "deep" / "result.json").read_text())["demo"]["settings"]
+    assert settings == {"judge": "my-judge", "questions": "demo", "prompt": "this repository's"}
+
+
+def test_a_second_run_on_the_same_reviews_touches_nothing_of_the_first(answers, monkeypatch):
+    wrap(monkeypatch, answers)
+    seen = {}
+
+    def reply(body, number):
+        if not seen:
+            seen["before"] = (answers / "reviews.json.pairs.jsonl").read_bytes()
+            other = json.loads((answers / "wrapped.json").read_text())
+            other["data"] = other["data"][:2]
+            (answers / "other.json").write_text(json.dumps(other))
+            command = [sys.executable, "-m", "eval.judge_pairs", "judge", "--wrapped_path", answers / "other.json"]
+            command += ["--save_path", answers / "reviews.json", "--base_url", "http://127.0.0.1:9/v1", "--model", "m"]
+            seen["second"] = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+            seen["after"] = (answers / "reviews.json.pairs.jsonl").read_bytes()
+        return ok("9 2\nbecause")
+
+    with scripted_server(reply) as server:
+        judge(monkeypatch, answers, server.url, "--concurrency", "1")
+    assert seen["second"].returncode == 1 and "another run is writing it" in seen["second"].stderr
+    assert seen["before"] == seen["after"]
+    assert len(json.loads((answers / "reviews.json").read_text())["data"]) == 12
+
+
+def test_nothing_is_written_over_what_is_read(answers, monkeypatch):
+    wrap(monkeypatch, answers)
+    (answers / "link.json").symlink_to("wrapped.json")
+    (answers / "work").mkdir()
+    (answers / "work" / "notes").write_text("mine")
+    (answers / "template.txt").write_text("{question}{answer1}{answer2}")
+    (answers / "wrapped.json.rows.jsonl").hardlink_to(answers / "wrapped.json")
+    before = {path: path.read_bytes() for path in answers.rglob("*") if path.is_file()}
+    wrap_flags = ["wrap", "--answers1", answers / "one.jsonl", "--answers2", answers / "two.jsonl", "--save_path"]
+    judge_flags = ["judge", "--base_url", "http://127.0.0.1:9/v1", "--server_timeout", "1", "--model", "m"]
+    judge_flags += ["--wrapped_path", answers / "wrapped.json"]
+    with_template = [*judge_flags, "--prompt_path", answers / "template.txt", "--save_path"]
+    combine_flags = ["combine", "--review_paths", answers / "wrapped.json", "--save_path"]
+    for flags, path in [
+        *((wrap_flags, name) for name in ("one.jsonl", "./two.jsonl", "work")),
+        *(([*judge_flags, "--save_path"], name) for name in ("wrapped.json", "link.json", "work")),
+        (with_template, "template.txt"),
+        *((combine_flags, name) for name in ("wrapped.json", "link.json", "work")),
+    ]:
+        with pytest.raises(CommonError):
+            run(monkeypatch, *flags, answers / path)
+        assert before == {path: path.read_bytes() for path in answers.rglob("*") if path.is_file()}
 
 
 def test_a_dry_run_counts_both_orders(answers, monkeypatch, capsys):
@@ -136,7 +288,7 @@ def test_a_dry_run_counts_both_orders(answers, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, "judge", *flags)
     assert not ended.value.code and re.search(r"requests +24\n", capsys.readouterr().out)
-    assert not (answers / "reviews.json").exists()
+    assert {path.name for path in answers.iterdir()} == {"one.jsonl", "two.jsonl", "wrapped.json"}
 
 
 def test_files_of_the_same_questions_stay_apart_and_an_empty_one_is_named(tmp_path, monkeypatch):
