@@ -89,6 +89,20 @@ def refuse_without_engine(trainer: Any, processes: int) -> None:
         raise CommonError(f"asked for DeepSpeed on {processes} processes, got {engine} on {world}; use its launcher")
 
 
+def guard(trainer: Any) -> None:
+    """What must be so when a trainer of TRL's begins."""
+    from transformers import TrainerCallback
+
+    class Start(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **unused: Any) -> None:
+            if args.deepspeed is not None:
+                refuse_without_engine(trainer, processes_and_nodes()[0])
+            if state.global_step >= state.max_steps:
+                raise AlreadyTrained  # the trainer's own loop would take one step more
+
+    trainer.add_callback(Start())
+
+
 def trainer_settings(wanted: Any) -> Any:
     """TRL's configuration, which starts the distributed machinery; from here on ZeRO-3 shares weights as they load."""
     from trl import SFTConfig
@@ -112,15 +126,7 @@ def make_trainer(
     settings: Any, model: Any, tokenizer: Any, examples: list[Example], to_evaluate: list[Example] | None = None
 ) -> Any:
     from datasets import Dataset
-    from transformers import TrainerCallback
     from trl import SFTTrainer, get_peft_config
-
-    class Start(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **unused: Any) -> None:
-            if settings.deepspeed is not None:
-                refuse_without_engine(trainer, processes_and_nodes()[0])
-            if state.global_step >= state.max_steps:
-                raise AlreadyTrained  # the trainer's own loop would take one step more
 
     trainer = SFTTrainer(
         model=load_model(settings, model),
@@ -129,8 +135,8 @@ def make_trainer(
         eval_dataset=Dataset.from_list(to_evaluate) if to_evaluate else None,
         processing_class=tokenizer,
         peft_config=get_peft_config(model),
-        callbacks=[Start()],
     )
+    guard(trainer)
     return trainer
 
 
