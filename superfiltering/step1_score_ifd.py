@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadValue
 from common.program import make_parser, positive, run_main
-from common.rows import count_rows, input_files, read_rows, write_rows
+from common.rows import count_rows, input_files, read_rows, refuse_overlap, write_rows
 from common.shards import Task, add_shard_arguments, run_shards, shard_options
 from common.step import Step, add_step_arguments, step_options
 from superfiltering.score_parts import Settings, check_row, score_part
@@ -134,9 +134,8 @@ def main() -> None:
     parts = Path(f"{args.save_path}.parts")
     wanted = wanted_rows(args.data_path, args.split, args.start_idx, args.end_idx)
     template = [args.prompt] if args.prompt not in ("none", "chat") else []
-    with Step(
-        [args.data_path], args.save_path, **step_options(args), allow_nan=True, reads=template, writes=[parts]
-    ) as step:
+    refuse_overlap([*input_files(args.data_path), *template], [parts])
+    with Step([args.data_path], args.save_path, **step_options(args), allow_nan=True, reads=template) as step:
         tasks = write_parts(rows_to_score(step, settings, wanted), parts, args.rows_a_part)
         step.counts += run_shards(
             functools.partial(score_part, settings), tasks, settings.fingerprint(), **shard_options(args)

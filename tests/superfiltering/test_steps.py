@@ -202,6 +202,13 @@ def test_what_a_user_keeps_beside_the_parts_stays(run, tmp_path, data, model_fol
         max_length=64,
     )
     assert [file.name for file in parts.iterdir()] == ["notes.txt"]
+    inside = parts / "000000.rows.jsonl"
+    write_rows(inside, json.loads(data.read_text()))
+    before = inside.read_bytes()
+    flags = {"model_name_or_path": model_folder, "max_length": 64}
+    with pytest.raises(CommonError, match="choose another output"):
+        run(step1_score_ifd, data_path=inside, save_path=tmp_path / "out.jsonl", **flags)
+    assert inside.read_bytes() == before
 
 
 def test_a_lone_surrogate_is_a_row_with_a_reason(run, tmp_path, model_folder):
@@ -218,7 +225,7 @@ def test_a_lone_surrogate_is_a_row_with_a_reason(run, tmp_path, model_folder):
         run(step1_score_ifd, save_path=tmp_path / "paper.jsonl", paper_exact=True, **flags)
 
 
-@pytest.mark.parametrize("step", [report_selection, compare_scores])
+@pytest.mark.parametrize("step", [step3_select, report_selection, compare_scores])
 def test_nothing_is_written_over_what_is_read(run, tmp_path, step):
     rows = [{"output": "x" * n, "ifd_ppl": n / 30} for n in range(20)]
     write_rows(tmp_path / "in.json", rows)
