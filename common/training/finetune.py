@@ -11,8 +11,10 @@ hosts.txt instead of --num_gpus. One CPU or GPU: python common/training/finetune
 
 import json
 import os
+import re
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from common.training.arguments import Options, parse_args
 from common.training.examples import Example, left_out_path, read_examples, write_left_out
 from common.training.plan import make_plan, processes_and_nodes, refuse_what_cannot_fit, speed_of
 from common.training.restart import begin, is_done, last_checkpoint, settings_of, step_of
+
+TORCH_CANNOT_WRITE = re.compile("PytorchStreamWriter|inline_container|iostream")
 
 
 class AlreadyTrained(Exception):
@@ -140,15 +144,29 @@ def make_trainer(
     return trainer
 
 
+@contextmanager
+def saying_what_cannot_be_written(folder: str) -> Iterator[None]:
+    """A full disk comes as an error of three libraries."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not TORCH_CANNOT_WRITE.search(str(error)):
+            raise
+        raise CommonError(f"{folder}: {error}; the same command goes on from the last whole checkpoint") from None
+
+
 def train(trainer: Any, checkpoint: Path | None, plan: dict) -> dict[str, float] | None:
     """Train and save; the speed, or None when a run before had trained it all."""
     import torch.distributed
 
-    try:
-        result = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    except AlreadyTrained:
-        result = None
-    trainer.save_model()
+    with saying_what_cannot_be_written(trainer.args.output_dir):
+        try:
+            result = trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        except AlreadyTrained:
+            result = None
+        trainer.save_model()
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()  # left to the interpreter's end, it aborts now and then
@@ -188,7 +206,7 @@ def all_settings(options: Options, training: Any, model: Any, inputs: dict[str, 
     zero = training.deepspeed and {"deepspeed": Path(str(training.deepspeed)).stem}
     return settings_of(options, training, model, zero or {}) | {
         "processes": processes_and_nodes()[0],
-        "data": list(inputs.values()),
+        "data": [inputs[str(file)] for file in input_files(options.data_path)],
         "model": model_identity(model.model_name_or_path),
     }
 

@@ -98,24 +98,30 @@ def _is_all_there(folder: Path) -> bool:
 
 def begin(folder: Path, settings: dict[str, Any]) -> None:
     """Note what writes this folder. Until it is done it has no manifest, not even one of an earlier training."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be made: {error}") from None
     manifest.path_of(folder).unlink(missing_ok=True)
     write_text(folder / "settings.json", json.dumps(settings, indent=1) + "\n")
 
 
 def refuse_foreign(folder: Path) -> None:
-    """A model that this program did not put there is not written over."""
-    if _settings_in(folder) is None and (any(folder.glob("*config.json")) or any(folder.glob("*.safetensors"))):
-        raise BadInput(f"{folder}: holds a model that was not made here; name another folder, or remove it")
+    """What this program did not put there is not written over."""
+    if _settings_in(folder) is None and folder.exists() and any(folder.iterdir()):
+        raise BadInput(f"{folder}: holds what was not made here; name another folder, or remove it")
 
 
 def _settings_in(folder: Path) -> dict[str, Any] | None:
+    path = folder / "settings.json"
     try:
-        before = json.loads(folder.joinpath("settings.json").read_text(encoding="utf-8"))
+        before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be used as a folder: {error}") from None
     except ValueError:
         before = None
     if not isinstance(before, dict):
-        raise BadInput(f"{folder}/settings.json: not written by this program; name another folder")
+        raise BadInput(f"{path}: not written by this program; name another folder")
     return before

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -229,7 +230,7 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
     with pytest.raises(BadInput, match="both input and output"):
         train(monkeypatch, capsys, place, "start")
     shutil.copytree(place / "start", place / "foreign")
-    with pytest.raises(BadInput, match="holds a model that was not made here"):
+    with pytest.raises(BadInput, match="holds what was not made here"):
         train(monkeypatch, capsys, place, "foreign")
     for program, words in (
         (small_model, ["--data_path", place / "rows.jsonl"]),
@@ -237,7 +238,7 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
     ):
         (place / "start" / "adapter_config.json").write_text("{}", encoding="utf-8")
         monkeypatch.setattr(sys, "argv", ["program", *map(str, words), "--save_path", str(place / "start")])
-        with pytest.raises(BadInput, match="holds a model that was not made here"):
+        with pytest.raises(BadInput, match="holds what was not made here"):
             program.main()
         (place / "start" / "adapter_config.json").unlink()
     assert (place / "start" / "model.safetensors").read_bytes() == before
@@ -248,6 +249,30 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
     first = (place / "small" / "model.safetensors").read_bytes()
     small_model.main()
     assert (place / "small" / "model.safetensors").read_bytes() == first
+
+
+def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on(monkeypatch, capsys, place, whole):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (10_000, 100_000):  # the weights do not fit; they do, the optimizer does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(CommonError, match="full: .*goes on from the last whole checkpoint"):
+                train(monkeypatch, capsys, place, "full")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    train(monkeypatch, capsys, place, "full")
+    loss = dict(manifest_of(place, "full")["loss"])
+    assert loss == pytest.approx(dict(manifest_of(place, "whole")["loss"]), abs=1e-5)
+
+
+def test_a_place_that_is_no_folder_is_named(monkeypatch, capsys, place):
+    (place / "a_file").write_text("work", encoding="utf-8")
+    (place / "notes").mkdir()
+    (place / "notes" / "work.txt").write_text("work", encoding="utf-8")
+    for name, problem in (("a_file", "cannot be used as a folder"), ("notes", "holds what was not made here")):
+        with pytest.raises(BadInput, match=problem):
+            train(monkeypatch, capsys, place, name)
+    assert (place / "a_file").read_text() == (place / "notes" / "work.txt").read_text() == "work"
 
 
 def test_two_runs_on_one_folder(monkeypatch, capsys, place):
