@@ -177,6 +177,16 @@ def test_launchers_print_their_commands_under_dry_run(servers):
     assert servers.pids() == []
 
 
+@pytest.mark.parametrize("method", sorted(path.parent.name for path in ROOT.glob("*/train.yaml")))
+def test_trainings_run_on_the_gpus_and_machines_that_are_named(servers, method):
+    (launcher,) = (path for path in (ROOT / method).glob("step*.sh") if f"{method}/train.yaml" in path.read_text())
+    shown = servers.run(["bash", launcher, "--lora_r", "4"], DRY_RUN="1", NUM_GPUS="2").stdout
+    assert f"deepspeed --num_gpus 2 common/training/finetune.py --config {method}/train.yaml " in shown
+    assert shown.rstrip().endswith("--lora_r 4")
+    shown = servers.run(["bash", launcher], DRY_RUN="1", HOSTFILE="hosts.txt", MASTER_PORT="29501").stdout
+    assert "deepspeed --hostfile hosts.txt --master_port 29501 common/training/finetune.py " in shown
+
+
 # ---------------------------------------------------------------- serve.sh
 
 
