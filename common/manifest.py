@@ -159,7 +159,7 @@ def stamps(paths: Iterable[str | Path]) -> dict[str, list]:
     found = {}
     for file in (file for path in paths for file in input_files(path)):
         try:
-            stats = [(str(inner), inner.stat()) for inner in (file, *(files_below(file) if file.is_dir() else ()))]
+            stats = [(str(inner), inner.stat()) for inner in (file, *files_below(file))]
         except OSError as error:
             raise BadInput(f"{file}: cannot be read: {error.strerror}") from error
         found[str(file)] = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]

@@ -72,7 +72,7 @@ def output_of(path: Path) -> Path:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and its folders, also those behind links, each folder once."""
+    """All files in a folder and its folders, also those behind links, each folder once; none below a file."""
     files, seen = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if os.path.realpath(os.path.join(place, name)) not in seen)

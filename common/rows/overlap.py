@@ -20,7 +20,7 @@ def refuse_overlap(reads: Iterable[str | Path], writes: Iterable[str | Path]) ->
     read: dict[Key, Path] = {}
     holds_read: dict[Key, Path] = {}
     for path in map(Path, reads):
-        for file in (path, *(files_below(path) if path.is_dir() else ())):
+        for file in (path, *files_below(path)):
             read.update(dict.fromkeys(_keys(file), path))
         holds_read.update(dict.fromkeys(_keys_of_folders(path, known), path))
     written: dict[Key, Path] = {}

@@ -43,6 +43,13 @@ DISGUISES = [
 ]
 
 
+def test_the_message_names_both_spellings_if_there_are_two(place):
+    for output, problem in [("in.jsonl", ""), ("sub/../in.jsonl", " (sub/../in.jsonl)")]:
+        with pytest.raises(BadInput) as refused:
+            refuse_overlap(["in.jsonl"], [output])
+        assert str(refused.value) == f"in.jsonl: is both input and output{problem}; choose another output"
+
+
 @pytest.mark.parametrize("name", DISGUISES)
 @pytest.mark.parametrize("absolute", [False, True])
 def test_an_input_is_known_in_every_disguise(place, name, absolute):

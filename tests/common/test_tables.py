@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from common.errors import BadInput, UnwritableRow
+from common.errors import BadInput, Reject, UnwritableRow
 from common.rows import RowWriter, count_rows, dump_row, read_rows, scan_rows, schema_of, write_rows
+from common.step import Step, map_rows
 
 ENDINGS = (".parquet", ".arrow", "")
 
@@ -203,6 +204,32 @@ def test_what_tables_hold_and_json_does_not_has_one_form_in_it(tmp_path):
     }
     with pytest.raises(TypeError, match="a complex has no form in JSON; write .parquet instead"):
         dump_row({"a": 1j})
+
+
+@pytest.mark.parametrize("ending", (".jsonl", *ENDINGS))
+def test_a_row_of_any_types_can_be_set_aside(tmp_path, ending):
+    pq.write_table(TYPES, tmp_path / "in.parquet")
+
+    def judge(row: dict) -> dict:
+        if row["int32"] == 1:
+            raise Reject("the first")
+        return row
+
+    for on_bad_row in ("stop", "skip"):
+        with Step([tmp_path / "in.parquet"], tmp_path / f"out{ending}", on_bad_row=on_bad_row, allow_nan=True) as step:
+            map_rows(step, judge)
+        (rejected,) = read_rows(tmp_path / f"out{ending}.rejected.jsonl")
+        assert rejected["row"]["bytes"] == "AP8=" and rejected["row"]["time"] == "2026-01-02T00:00:00+00:00"
+
+
+def test_a_lone_surrogate_is_the_fault_of_one_row_and_not_of_a_run(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"a": "x"}, {"a": "\ud800"}, {"a": "y"}])
+    for ending in ENDINGS:
+        with Step([tmp_path / "in.jsonl"], tmp_path / f"out{ending}") as step:
+            map_rows(step, lambda row: row)
+        assert list(read_rows(tmp_path / f"out{ending}")) == [{"a": "x"}, {"a": "y"}]
+        (rejected,) = read_rows(tmp_path / f"out{ending}.rejected.jsonl")
+        assert (rejected["index"], rejected["row"]) == (1, {"a": "\ud800"}) and "surrogate" in rejected["reason"]
 
 
 def at_depth(calls: int, function):
