@@ -17,7 +17,7 @@ from common.errors import BadValue, Reject
 from common.llm import Answer, Request, add_llm_arguments, ask_rows, llm_options
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.step import Step, add_step_arguments, need, step_options
+from common.step import Step, add_step_arguments, step_options
 from eval.questions import SETS, Keys, input_of, question_of
 
 Ask = Callable[[dict], str | list[dict]]  # from a row to the text or the messages that are sent
@@ -45,7 +45,9 @@ def alpaca_asker(keys: Keys, folder: str | None) -> Ask:
     )
 
     def ask(row: dict) -> str:
-        instruction = need(row, keys.prompt_key)
+        instruction = question_of(row, keys.prompt_key)
+        if not isinstance(instruction, str):
+            raise BadValue(f"{keys.prompt_key!r} is a conversation; --prompt alpaca is for a text")
         more = input_of(row, keys.input_key) if keys.input_key else ""
         if not more:
             return fill(without, instruction=instruction)
@@ -88,7 +90,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_path", required=True, help="answers; the ending is the format")
     group = parser.add_argument_group("question and answer")
     group.add_argument("--dataset_name", choices=SETS, help="a known set of questions: names their keys")
-    group.add_argument("--prompt_key", help="key of the question or messages (that of --dataset_name, or prompt)")
+    group.add_argument("--prompt_key", help="key of the question or messages, also turns.0.content (that of the set)")
     group.add_argument("--input_key", help="key of a text that the question is about, e.g. input or instances.0.input")
     group.add_argument("--response_key", default="response", help="key of the answer")
     group.add_argument("--system_prompt", help="system message before each question")
@@ -103,13 +105,14 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.prompt_path and args.prompt != "none":
         parser.error(f"--prompt_path stands for itself: drop --prompt {args.prompt}, or give --prompt_folder")
+    known = SETS.get(args.dataset_name, Keys("prompt"))
+    args.prompt_key, args.input_key = args.prompt_key or known.prompt_key, args.input_key or known.input_key
     return args
 
 
 def main() -> None:
     args = parse_args()
-    known = SETS.get(args.dataset_name, Keys("prompt"))
-    keys = Keys(args.prompt_key or known.prompt_key, args.input_key or known.input_key)
+    keys = Keys(args.prompt_key, args.input_key)
     template = load_prompt("eval", "generate", path=args.prompt_path) if args.prompt_path else None
     ask = alpaca_asker(keys, args.prompt_folder) if args.prompt == "alpaca" else plain_asker(keys, template)
     make_request = request_maker(ask, args.system_prompt, args.api, args.response_key)

@@ -1,10 +1,12 @@
-"""The released verdicts on mathematics, recorded: `python tests/parity.py eval FOLDER`."""
+"""The released verdicts on mathematics and on pairs of answers, recorded: `python tests/parity.py eval FOLDER`."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from common.rows import read_rows, write_rows
-from eval import cmath_eval, evaluate_ape210k
+from eval import cmath_eval, evaluate_ape210k, judge_pairs
+from eval.verdicts import combine, released_scores
 from tests.in_process import Verdicts, compare, run_program
 
 
@@ -29,4 +31,33 @@ def check_cmath(path: Path) -> Verdicts:
     yield from compare(*verdicts)
 
 
-CHECKS = {"ape210k*_expected.jsonl": check_ape210k, "cmath*_expected.jsonl": check_cmath}
+def check_judge_scores(path: Path) -> Verdicts:
+    wanted = list(read_rows(path))
+    yield from compare((released_scores(row["review"]) for row in wanted), (row["scores"] for row in wanted))
+
+
+def check_combined(path: Path) -> Verdicts:
+    """One review file a row."""
+    wanted = list(read_rows(path))
+    found = (combine(row["data"]) for row in wanted)
+    yield from compare(found, ({key: value for key, value in row.items() if key != "data"} for row in wanted))
+
+
+def check_published_reviews(path: Path) -> Verdicts:
+    """{review file: [wins, ties, losses]}; the files lie in reviews/ beside."""
+    for name, wanted in json.loads(path.read_text(encoding="utf-8")).items():
+        with TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            reviews = path.parent / "reviews" / name
+            run_program(judge_pairs, "combine", "--review_paths", reviews, "--save_path", result)
+            (found,) = json.loads(result.read_text(encoding="utf-8")).values()
+        yield from compare([[found[key] for key in ("wins", "ties", "losses")]], [wanted])
+
+
+JUDGING = {
+    "judge_scores*_expected.jsonl": check_judge_scores,
+    "combine*_expected.jsonl": check_combined,
+    "pairwise_expected.json": check_published_reviews,
+}
+CHECKS = {"ape210k*_expected.jsonl": check_ape210k, "cmath*_expected.jsonl": check_cmath} | JUDGING
+COMPANIONS = ("reviews/*",)

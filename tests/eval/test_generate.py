@@ -66,6 +66,10 @@ def test_an_input_is_found_by_its_path_and_what_is_no_text_is_named():
     assert input_of(WITH_INPUT, "instances.0.input") == "a {text}" and input_of(WITH_INPUT, "instances.4.input") == ""
     assert input_of({"a": {"b": None}}, "a.b") == "" == input_of({"a": "x"}, "a.b.c")
     assert question_of({"q": "Why?", "a": ""}, "q", "a") == "Why?"
+    assert question_of({"turns": [{"content": "Why?"}]}, "turns.0.content") == "Why?"
+    assert question_of({"a.b": "Why?", "a": {"b": "no"}}, "a.b") == "Why?"
+    with pytest.raises(BadValue, match="'turns.1.content' is a NoneType"):
+        question_of({"turns": [{"content": "Why?"}]}, "turns.1.content")
     with pytest.raises(BadValue, match="'a.b' is a int"):
         input_of({"a": {"b": 5}}, "a.b")
     with pytest.raises(BadValue, match="no key 'a'"):
