@@ -20,6 +20,7 @@ from common.rows.files import SHOWN_RAW, known_formats
 
 BATCH_ROWS = 1000
 READ_BYTES = 1 << 20
+SMALLEST, LARGEST = -(1 << 63), (1 << 63) - 1
 NOT_FOR_PYTHON = (ValueError, OverflowError, pa.ArrowException)  # raised for what arrow holds and Python does not
 STREAM_ENDS = (b"\xff\xff\xff\xff\0\0\0\0", b"\0\0\0\0")  # of an arrow stream, today and before 2019
 
@@ -169,16 +170,16 @@ class TableFile:
         self._schema = pa.schema([])
 
     def encode(self, row: dict) -> dict:
-        for key, value in row.items():
-            try:
+        try:
+            for key, value in row.items():
                 _check_value(key)
                 _check_value(value)
-            except UnicodeEncodeError:
-                raise ValueError(f"{key!r} holds half a surrogate pair, which UTF-8 lacks; .jsonl holds it") from None
-            except OverflowError:
-                if key in self._types:
-                    continue
+        except UnicodeEncodeError:
+            raise ValueError(f"{key!r} holds half a surrogate pair, which UTF-8 lacks; .jsonl holds it") from None
+        except OverflowError:
+            if key not in self._types:
                 raise ValueError(f"{key!r} holds a number of more than 64 bits; .jsonl holds it") from None
+            self.encode({name: other for name, other in row.items() if name != key})
         return row
 
     def add(self, row: dict) -> None:
@@ -248,16 +249,17 @@ class TableFile:
 
 
 def _check_value(value: Any) -> None:
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         if not value.isascii():
             value.encode()
-    elif isinstance(value, int):
-        if not -(1 << 63) <= value < 1 << 63:
+    elif kind is int:
+        if not SMALLEST <= value <= LARGEST:
             raise OverflowError
-    elif isinstance(value, dict):
+    elif kind is list or kind is tuple:
+        for inner in value:
+            _check_value(inner)
+    elif kind is dict:
         for key, inner in value.items():
             _check_value(key)
-            _check_value(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
             _check_value(inner)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from common.errors import BadInput, CommonError, UnwritableRow
-from common.rows.atomic import Replacement, saying
+from common.rows.atomic import Replacement, cannot_write, saying
 from common.rows.files import LINE_ENDINGS, ROW_ENDINGS, ending, known_formats
 from common.rows.json_rows import TextFile, gzipped, zstd
 from common.rows.tables import TableFile
@@ -55,16 +55,17 @@ class RowWriter:
     def write(self, *rows: dict) -> None:
         """Write all of these rows, or none of them: UnwritableRow names one that this format cannot hold."""
         encoded = []
-        for row in rows:
-            try:
-                encoded.append(self._file.encode(row))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise UnwritableRow(str(self.path), self.count + len(encoded), str(error)) from error
         try:
-            with saying(self.path):
-                for line in encoded:
-                    self._file.add(line)
-                    self.count += 1
+            for row in rows:
+                encoded.append(self._file.encode(row))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UnwritableRow(str(self.path), self.count + len(encoded), str(error)) from error
+        try:
+            for row in encoded:
+                self._file.add(row)
+                self.count += 1
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         except (ValueError, TypeError, pa.ArrowException) as error:
             raise CommonError(f"{self.path}: row {self.count} cannot be written: {error}") from error
 

@@ -175,6 +175,15 @@ def test_a_row_that_a_format_cannot_hold_is_refused_and_the_others_are_written(t
         assert (str(copy), copy.reason, copy.index) == (str(refused.value), refused.value.reason, 1)
 
 
+def test_a_number_of_64_bits_in_a_column_that_has_them_does_not_hide_what_comes_after(tmp_path):
+    with RowWriter(tmp_path / "out.parquet", schema=pa.schema({"id": pa.uint64()})) as writer:
+        writer.write({"id": 2**64 - 1, "a": "x"})
+        for bad in ({"id": 2**63, "a": "\ud800"}, {"id": 2**63, "b": 2**63}):
+            with pytest.raises(UnwritableRow):
+                writer.write(bad)
+    assert list(read_rows(tmp_path / "out.parquet")) == [{"id": 2**64 - 1, "a": "x"}]
+
+
 def test_the_largest_and_smallest_numbers_of_64_bits_are_written(tmp_path):
     rows = [{"a": 2**63 - 1}, {"a": -(2**63)}]
     write_rows(tmp_path / "out.parquet", rows)
