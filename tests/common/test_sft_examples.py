@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
@@ -146,6 +147,10 @@ def test_too_long_is_dropped_or_cut(tmp_path, too_long, length):
     else:
         with pytest.raises(BadInput, match="'dropped, too long': 1"):
             read_examples(*how, Namespace(max_length=length))
+
+
+def test_what_is_not_learned_is_what_torch_ignores():
+    assert torch.nn.CrossEntropyLoss().ignore_index == NO_LOSS
 
 
 def test_alpacas_input_is_trained_on():
