@@ -123,9 +123,11 @@ def fit_ridge(head: Head, vectors: np.ndarray, labels: np.ndarray, train: Sequen
     train = np.asarray(train)
     order = train[np.random.default_rng(seed).permutation(len(train))]
     aside, rest = order[: len(order) // 5], order[len(order) // 5 :]
-    fits = _ridge(vectors[rest], labels[rest], RIDGES)
-    errors = [np.mean((vectors[aside].astype(np.float64) @ w + c - labels[aside]) ** 2) for w, c in fits]
-    penalty = float(RIDGES[int(np.argmin(errors))]) if len(aside) else 1.0
+    penalty = 1.0
+    if len(aside):
+        fits = _ridge(vectors[rest], labels[rest], RIDGES)
+        errors = [np.mean((vectors[aside].astype(np.float64) @ w + c - labels[aside]) ** 2) for w, c in fits]
+        penalty = float(RIDGES[int(np.argmin(errors))])
     ((weights, constant),) = _ridge(vectors[train], labels[train], [penalty])
     with torch.no_grad():
         head.out.weight.copy_(torch.as_tensor(weights, dtype=torch.float32)[None])

@@ -54,7 +54,7 @@ def score_education(prompt: Prompt, rng: random.Random) -> str | None:
     text = prompt.given.lower()[:LONGEST_READ]
     teaching = sum(stem in text for stem in TEACHING_STEMS)
     advertising = sum(stem in text for stem in ADVERTISING_STEMS)
-    score = min(5, max(0, (teaching + 1) // 2 + (len(text) > 400) - advertising))
+    score = min(5, max(0, (2 * teaching + 2) // 3 - advertising))
     language = {"PU": "es", "PO": "pt", "教育": "zh"}.get(mark[:2].upper(), "en")
     reason = EDU_REASONS[language].format(clauses(prompt.given, prompt.language)[0], teaching, advertising)
     return f"{reason}\n\n{mark}: {score}"
