@@ -47,7 +47,9 @@ def released_report(scores: Sequence[float], labels: Sequence[float]) -> str:
     """What the released evaluation prints."""
     predicted, wanted = _released_classes(scores, labels)
     report = classification_report(wanted, predicted, zero_division=0)
-    return f"Validation Report:\n{report}\nConfusion Matrix:\n{confusion_matrix(wanted, predicted)}\n"
+    present = sorted({*wanted.tolist(), *predicted.tolist()})
+    matrix = confusion_matrix(wanted, predicted, labels=present)
+    return f"Validation Report:\n{report}\nConfusion Matrix:\n{matrix}\n"
 
 
 def _released_classes(scores: Sequence[float], labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +64,6 @@ def _released_classes(scores: Sequence[float], labels: Sequence[float]) -> tuple
 def quality(scores: Sequence[float], ratings: Sequence[float], seed: int = 0) -> dict[str, Any]:
     scores, ratings = np.asarray(scores, dtype=float), np.asarray(ratings, dtype=float)
     predicted, wanted = classes_of(scores), classes_of(ratings)
-    matrix = confusion_matrix(wanted, predicted, labels=range(HIGHEST + 1))
     return {
         "rows": len(scores),
         "at_3": at_threshold(scores, wanted >= GOOD, GOOD - 0.5) | intervals(scores, wanted >= GOOD, GOOD - 0.5, seed),
@@ -71,10 +72,17 @@ def quality(scores: Sequence[float], ratings: Sequence[float], seed: int = 0) ->
         "mae": float(np.mean(np.abs(scores - ratings))) if len(scores) else None,
         "rmse": float(np.sqrt(np.mean((scores - ratings) ** 2))) if len(scores) else None,
         "spearman": spearman(scores, ratings),
-        "confusion": matrix.tolist(),
+        "confusion": six_by_six(wanted, predicted),
         "calibration": calibration(scores, ratings),
         "expected_calibration_error": calibration_error(scores, ratings),
     }
+
+
+def six_by_six(rows: np.ndarray, columns: np.ndarray) -> list[list[int]]:
+    """Always all classes, whichever occur."""
+    matrix = np.zeros((HIGHEST + 1, HIGHEST + 1), dtype=int)
+    np.add.at(matrix, (rows, columns), 1)
+    return matrix.tolist()
 
 
 def classes_of(values: Sequence[float]) -> np.ndarray:
@@ -171,17 +179,17 @@ def calibration_error(scores: np.ndarray, ratings: np.ndarray) -> float | None:
 def agreement(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:
     """Of two raters on the same rows: the ceiling of what a head can learn from one of them."""
     a, b = classes_of(first), classes_of(second)
-    labels = range(HIGHEST + 1)
+    labels = list(range(HIGHEST + 1))
     varied = len(set(a) | set(b)) > 1
     return {
         "rows": len(a),
         "exact": float(np.mean(a == b)),
         "within_one": float(np.mean(np.abs(a - b) <= 1)),
-        "quadratic_kappa": float(cohen_kappa_score(a, b, weights="quadratic", labels=list(labels))) if varied else None,
+        "quadratic_kappa": float(cohen_kappa_score(a, b, weights="quadratic", labels=labels)) if varied else None,
         "spearman": spearman(first, second),
         "same_side_of_3": float(np.mean((a >= GOOD) == (b >= GOOD))),
         "mean_difference": float(np.mean(np.asarray(second) - np.asarray(first))),
-        "confusion": confusion_matrix(a, b, labels=labels).tolist(),
+        "confusion": six_by_six(a, b),
     }
 
 
@@ -204,6 +212,8 @@ def auc_of_source(sources: Sequence[str], good: Sequence[bool], seed: int = 0) -
     """How well the source alone tells good rows: shares of good rows by source, counted on one half of the rows, rank
     the other half. 0.5 says nothing, 1 that a classifier may as well read the address."""
     sources, good = np.asarray(sources, dtype=str), np.asarray(good, dtype=bool)
+    if not len(good):
+        return None
     first = np.random.default_rng(seed).permutation(len(good)) % 2 == 0
     found = []
     for here, there in ((first, ~first), (~first, first)):

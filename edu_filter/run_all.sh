@@ -13,7 +13,8 @@ MODEL=${MODEL:-meta-llama/Meta-Llama-3.1-70B-Instruct}
 SAMPLE=${SAMPLE:-550000} # documents to rate
 BASE_MODEL=${BASE_MODEL:-Snowflake/snowflake-arctic-embed-m}
 NUM_GPUS=${NUM_GPUS:-$(nvidia-smi -L 2>/dev/null | grep -c GPU || true)}
-LABELLED=${LABELLED:-1000} # documents to label
+LABELLED=${LABELLED:-1000}            # documents to label
+read -ra TRAIN <<<"${TRAIN_FLAGS:-}"  # more for step 2: --pooling mean --learning_rate 1e-3
 
 start_server --model "$MODEL" --tensor_parallel "${TENSOR_PARALLEL:-8}" --enable-prefix-caching
 
@@ -24,7 +25,7 @@ run python edu_filter/check_rater.py --data_path "$OUT/ratings.jsonl" --save_pat
     --sentinels "$OUT/sentinels"
 # A head on a frozen encoder: figures, threshold curves, baselines.
 run python edu_filter/step2_train_head.py --json_file "$OUT/ratings.jsonl" --checkpoint_dir "$OUT/head" \
-    --base_model "$BASE_MODEL" ${TEST_SHARE:+--test_share "$TEST_SHARE"}
+    --base_model "$BASE_MODEL" "${TRAIN[@]}"
 # Every document of the corpus.
 run python edu_filter/step3_score_corpus.py --model_path "$OUT/head/model" --dataset "$DATA" --output_dir "$OUT/scored" \
     --num_gpus "$NUM_GPUS"

@@ -55,6 +55,8 @@ def score_education(prompt: Prompt, rng: random.Random) -> str | None:
     teaching = sum(stem in text for stem in TEACHING_STEMS)
     advertising = sum(stem in text for stem in ADVERTISING_STEMS)
     score = min(5, max(0, (2 * teaching + 2) // 3 - advertising))
+    if re.search(r"(?m)^0[:：]", prompt.user):  # levels, the second rubric: another rater, who agrees as people do
+        score = min(5, max(0, score + rng.choice((-1, 0, 0, 0, 1))))
     language = {"PU": "es", "PO": "pt", "教育": "zh"}.get(mark[:2].upper(), "en")
     reason = EDU_REASONS[language].format(clauses(prompt.given, prompt.language)[0], teaching, advertising)
     return f"{reason}\n\n{mark}: {score}"
