@@ -16,7 +16,7 @@ import numpy as np
 
 from common.errors import BadRow, BadValue, CommonError, Reject
 from common.languages import detect_language
-from common.rows import RowWriter, scan_rows
+from common.rows import RowWriter, scan_rows, schema_of
 from common.step import need
 from edu_filter.ratings import HIGHEST, int_score, released_int_score
 
@@ -54,7 +54,8 @@ def score_file(scoring: Scoring, source: str, target: str) -> dict[str, int]:
     )
     counts: Counter[str] = Counter()
     rejected_path = Path(f"{target}.rejected.jsonl")
-    with RowWriter(target) as writer, RowWriter(rejected_path, allow_nan=True) as rejected:
+    writer = RowWriter(target, schema=schema_of(source, scoring.split))  # every column comes back with its type
+    with writer, RowWriter(rejected_path, allow_nan=True) as rejected:
         rows = enumerate(scan_rows(source, scoring.split))
         while window := list(islice(rows, scoring.window)):
             good = list(usable(window, scoring, source, rejected))

@@ -45,9 +45,6 @@ class Tokenizer:
         self.before, self.after = alone[:start], alone[start + len(word) :]
         self.room = max_length - len(self.before) - len(self.after)
         backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is not None:
-            backend.no_truncation()
-            backend.no_padding()
         self._backend = backend
         self._cuts_at_blanks = backend is not None and splits_at_blanks(json.loads(backend.to_str()))
 
@@ -107,6 +104,8 @@ class Tokenizer:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         if self._backend is not None:
+            self._backend.no_truncation()  # which the tokenizer's file, or another call, may have set
+            self._backend.no_padding()
             return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
         return [self.hf(text, add_special_tokens=False, verbose=False)["input_ids"] for text in texts]
 

@@ -145,7 +145,7 @@ def main() -> None:
     args = parse_args()
     folder = Path(args.output_dir)
     predictions, metrics, model = folder / "predictions.jsonl", folder / "metrics.json", folder / "model"
-    with RatingsStep([args.json_file], predictions, writes=[metrics, model], **step_options(args)) as step:
+    with RatingsStep([args.json_file], predictions, writes=[metrics], **step_options(args)) as step:
         from edu_filter.training import log_to_wandb, train
 
         rated = read_rated(step, args)
