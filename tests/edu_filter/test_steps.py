@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -171,7 +173,7 @@ def test_faults_and_kills_change_no_byte_and_no_request_is_paid_twice(url, tmp_p
 
     subprocess.run(command("whole", url), check=True, capture_output=True)
     rng = random.Random(1)
-    with standin_server(faults=0.3, delay=0.05) as faulty:
+    with standin_server(faults=0.3, delay=0.03, hang_seconds=0.2, retry_after=0.05) as faulty:
         for _ in range(5):
             process = subprocess.Popen(command("killed", faulty), stderr=subprocess.DEVNULL)
             store = tmp_path / "killed" / "out.jsonl.answers.sqlite"
@@ -308,6 +310,25 @@ def test_formats_and_columns_come_back_and_scores_depend_on_nothing_else(run, mo
     for file in (tmp_path / "one").glob("*.jsonl*"):
         if not file.name.endswith(".json"):
             assert file.read_bytes() == (tmp_path / "p" / file.name).read_bytes()
+
+
+def test_types_of_columns_come_back(run, model, tmp_path):
+    types = [("texto", pa.string()), ("small", pa.int8()), ("part", pa.float32()), ("when", pa.timestamp("ms"))]
+    types += [("names", pa.list_(pa.string())), ("kind", pa.dictionary(pa.int32(), pa.string()))]
+    schema = pa.schema(types)
+    rows = [
+        {"texto": f"texto {row}", "small": row, "part": row / 4, "when": row, "names": ["a"], "kind": "x"}
+        for row in range(9)
+    ]
+    table = pa.Table.from_pylist(rows, schema=schema)
+    pq.write_table(table, tmp_path / "in.parquet")
+    score(run, model, tmp_path / "in.parquet", tmp_path / "out")
+    run(step4_filter, "--data_path", tmp_path / "out", "--keep_num", 4, "--save_path", tmp_path / "kept.parquet")
+    for path, number in ((tmp_path / "out" / "in.parquet", 9), (tmp_path / "kept.parquet", 4)):
+        found = pq.read_table(path)
+        assert [found.schema.field(name).type for name, _ in types] == [kind for _, kind in types]
+        assert found.num_rows == number
+    assert pq.read_table(tmp_path / "out" / "in.parquet").select(schema.names).equals(table)
 
 
 def test_finished_files_are_skipped_and_other_settings_refused(run, model, corpus, tmp_path, capsys):
