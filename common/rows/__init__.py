@@ -11,8 +11,8 @@ Text survives: lines end at \n only, "05" stays "05", lone surrogates are kept a
 they are.
 """
 
-from common.rows.atomic import cannot_write, check_target, locked, replace_synced, replacing, write_text
-from common.rows.files import LINE_ENDINGS, SIDE_FILES, TABLE_ENDINGS, files_below, input_files, known_formats
+from common.rows.atomic import check_target, locked, replace_synced, replacing, write_text
+from common.rows.files import SIDE_FILES, files_below, input_files
 from common.rows.json_rows import dump_row
 from common.rows.overlap import refuse_overlap
 from common.rows.reading import count_rows, read_rows, scan_rows, schema_of
@@ -21,17 +21,13 @@ from common.rows.writing import RowWriter, write_rows
 
 __all__ = [
     "BATCH_ROWS",
-    "LINE_ENDINGS",
     "SIDE_FILES",
-    "TABLE_ENDINGS",
     "RowWriter",
-    "cannot_write",
     "check_target",
     "count_rows",
     "dump_row",
     "files_below",
     "input_files",
-    "known_formats",
     "locked",
     "read_rows",
     "refuse_overlap",
