@@ -145,6 +145,16 @@ def test_a_training_that_is_done_is_not_done_again(monkeypatch, capsys, place, l
     assert not list((place / name).glob("checkpoint-6"))
 
 
+def test_a_finished_model_without_checkpoints_is_kept(monkeypatch, capsys, place):
+    more = ["--save_strategy", "no", "--max_steps", 2]
+    train(monkeypatch, capsys, place, "no_checkpoints", *more)
+    before = (place / "no_checkpoints" / "model.safetensors").read_bytes()
+    assert "done" in train(monkeypatch, capsys, place, "no_checkpoints", *more)[0]
+    with pytest.raises(BadInput, match="begun with other settings"):
+        train(monkeypatch, capsys, place, "no_checkpoints", *more, "--weight_decay", 0.1)
+    assert (place / "no_checkpoints" / "model.safetensors").read_bytes() == before
+
+
 def test_steps_are_rounded_up(monkeypatch, capsys, place):
     plan, last = train(monkeypatch, capsys, place, "epochs", "--num_train_epochs", 2, "--total_batch_size", 12)
     assert plan["plan"]["batch_size"] == 12
