@@ -15,7 +15,7 @@ _REFUSAL = re.compile(
     r"|produce)"
     r"|i['’]m (?:not able|unable) to"
     r"|as an? (?:ai|artificial intelligence)(?: (?:language )?model| assistant| chatbot| system)?[,.;:]"
-    r"|as an? (?:ai |large )*language model\b"
+    r"|as an? (?:ai |large )*language model\b|i(?:['’]m| am) an ai (?:assistant|chatbot|language model)\b"
     r"|(?:很|非常|十分)?(?:抱歉|对不起)|(?:作为|身为)一?[个名款]?(?:人工智能|AI)?(?:大?语言模型|助手|模型|[，,])"
     r"|我(?:无法|不能)(?:提供|帮助|协助|回答|满足|完成|生成|创作)"
     r"|(?:lo siento|lo lamento|disculpa|disculpe|perdón)[,.;!]|(?:lo siento|lamento) (?:mucho|pero|no)\b|me disculpo"

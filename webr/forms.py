@@ -35,7 +35,7 @@ _PERSON = {
     r"|associates?|delegates?|representatives?|detectives?|relatives?|geeks?|nerds?|buffs?|gurus?|pros?|clerks?|staff"
     r"|enthusiasts?|alumn\w+|majors?|C[EFTIO]Os?|PhD|mechanics?|\w+mates?|newbie|\w+aires?|figures?|tycoons?|fellows?|veterans?|AI|deity"
     r"|expat\w*|\w*child|\w*backs?|personality|prodig\w+|connoisseurs?|scribes?|fanatics?|institut\w+|platform|architects?|entrepreneurs?|novices?|s[kc]eptics?|millionaires?"
-    r"|\w*m[ae]n|principals?|attorneys?|astronauts?|\w*lords?|queens?|kings?|princ\w+|heads?|chiefs?|vets?|interns?"
+    r"|\w*m[ae]n|principals?|attorneys?|astronauts?|\w*lords?|queens?|kings?|cousins?|pundits?|visionar\w+|dropouts?|\w+herds?|senators?|princ\w+|heads?|chiefs?|vets?|interns?"
     r"|assistants?|apprentices?|conscripts?|recruits?|captains?|sergeants?|colonels?|generals?|spouses?|widow\w*|twins?"
     r"|team|group|office|desk|newsroom|university|museum|association|community|organi[sz]ation|collective|company|firm|agency|business|startup|council|committee|s?he|i"
     r"|(?!exist|list|twist|civilian|artist)\w+(?:ist|ian|yst|eer|wright|smith)s?|artists?"
@@ -53,9 +53,14 @@ _PERSON = {
 }
 
 
+_MACHINE = re.compile(r"\b(?:is|am|['’]m|as) an (?:AI|artificial intelligence)\b(?! \w+(?:er|or|ist|ian|ant)\b)", re.I)
+
+
 def is_person(text: str, lang: str) -> bool:
     if lang not in _PERSON:
         return True
+    if _MACHINE.search(text):
+        return False
     if lang == "zh":
         return re.search(_PERSON["zh"], text[:40]) is not None
     opening = " ".join(text.split()[:_OPENING_WORDS])
@@ -109,7 +114,8 @@ _ASKING = {  # words that ask, wherever they stand
     "en": r"\?|\bplease\b|\b(?:can|could|would|will|is|are|does|do) (?:you|i|we|a|an|the|someone)\b"
     r"|\bi(?:['’]d| would| want| need|['’]m looking)\b|\byou(?:['’]re| are| will| should| must| need)\b"
     r"|\byour (?:task|job|goal)\b|\b(?:should|must|need to) be\b"
-    r"|\b(?:help|tell|give|show|teach|notify) (?:me|us)\b|\b(?:what|how|why|who|when|where|which)\b"
+    r"|\b(?:help|tell|give|show|teach|notify) (?:me|us)\b"
+    r"|(?:^|[.!?:,\n]\s*|\b(?:know|understand|tell|of|on|about|for) )(?:what|how|why|who|when|where|which)\b"
     r"|\blet(?:['’]s| us)\b|:\s*$",
     "es": r"[?¿]|\b(?:por favor|puedes?|podrías?|podría|necesito|quiero|quisiera|me gustaría|tu tarea|ayud\w+)\b",
     "pt": r"\?|\b(?:por favor|pode|poderia|consegue|preciso|quero|gostaria|sua tarefa|ajud\w+)\b",
@@ -121,12 +127,14 @@ _ASKING_ZH = re.compile(
     r"|简[述化]|阐述|构[建造]|补充|完成|填|告诉|想象|扮演|建议|命名|预测|检[查测]|排[列序]|转换|重[写述新]|缩写|扩展|续写|造|画|证明|求"
     r"|使用|编|输[入出]|去[掉除]|优化|创|删|举|选|找|教|加|添|让|说出|想出|发表|重组|猜|改|实现|区分|深入|定义|概述|运用)"
 )
-_ANSWERING = {  # how answers begin, and requests do not
+_ANSWERING = {  # how answers begin, and what speaks of the task, and requests do not
     "en": r"(?:sure|certainly|of course|absolutely|thank you|thanks for|i['’]m sorry|i apologi[sz]e|yes|no)[,.!]"
-    r"|dear (?!chatgpt|assistant|ai\b)",
-    "es": r"(?:claro|por supuesto|gracias|lo siento|sí|no)[,.!]|estimad[oa]s?\b|querid[oa]s?\b|título:|asunto:",
-    "pt": r"(?:claro|com certeza|obrigad[oa]|sinto muito|sim|não)[,.!]|prezad[oa]s?\b|car[oa]s? |título:|assunto:",
-    "zh": r"(?:当然|好的|没问题|抱歉|对不起|谢谢|感谢)|尊敬的|亲爱的|标题[:：]|主题[:：]",
+    r"|dear (?!chatgpt|assistant|ai\b)|the author\b|the most likely\b|the (?:request|instruction|question) is\b",
+    "es": r"(?:claro|por supuesto|gracias|lo siento|sí|no)[,.!]|estimad[oa]s?\b|querid[oa]s?\b|título:|asunto:"
+    r"|el autor\b|la (?:petición|instrucción|pregunta) (?:es|sería)\b",
+    "pt": r"(?:claro|com certeza|obrigad[oa]|sinto muito|sim|não)[,.!]|prezad[oa]s?\b|car[oa]s? |título:|assunto:"
+    r"|o autor\b|(?:o pedido|a instrução|a pergunta) (?:é|seria)\b",
+    "zh": r"(?:当然|好的|没问题|抱歉|对不起|谢谢|感谢)|尊敬的|亲爱的|标题[:：]|主题[:：]|该?作者|最可能的",
 }
 _TELLING = {
     lang: re.compile(rf"(?:^|[.!?:;,\n\"“(*\-]|\band\b|\bthen\b|\bto\b|\d\))\s*(?:{'|'.join(verbs.split())})\b", re.I)

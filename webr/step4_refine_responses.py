@@ -61,7 +61,9 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--data_path", required=True, help="output of step 3")
     parser.add_argument("--save_path", required=True, help="rows with improved responses; the ending is the format")
-    add_answer_arguments(parser, ["max_run", "max_repeated", "keep_scaffolding", "any_language"], ["cleaning"])
+    add_answer_arguments(
+        parser, ["max_run", "max_repeated", "any_form", "keep_scaffolding", "any_language"], ["cleaning"]
+    )
     add_step_arguments(parser)
     add_llm_arguments(parser)
     return with_flavour(parser.parse_args())

@@ -20,6 +20,8 @@ from common.rows import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 STEPS = ("1_infer_author", "2_make_requests", "3_make_responses", "4_refine_responses")
+# Guards that the one canned answer would not pass.
+CANNED = {step: ["--any_form"] for step in STEPS[:2]} | {step: ["--max_repeated", "1"] for step in STEPS[2:]}
 
 
 def pages(count: int, sample: Path) -> list[dict]:
@@ -45,6 +47,7 @@ def main() -> None:
         started, calls = time.time(), 0
         for step, source, target in zip(STEPS, paths, paths[1:], strict=False):
             command = [sys.executable, ROOT / "webr" / f"step{step}.py", "--data_path", source, "--save_path", target]
+            command += CANNED[step]
             subprocess.run(command, env=environment, check=True)
             calls += manifest.read(target)["counts"]["requests"]
         command = [sys.executable, ROOT / "webr" / "step5_postprocess.py", "--save_name", Path(folder) / "out"]

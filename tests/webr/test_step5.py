@@ -16,9 +16,7 @@ from webr import (
     step5_postprocess,
 )
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data" / "webr"
-STEPS = ("authors", "requests", "responses", "refined", "data/webr")
+DATA = Path(__file__).parents[1] / "data" / "webr"
 
 
 def test_filter_and_near_duplicates_as_released(tmp_path, run):
