@@ -74,6 +74,7 @@ def released_verdict(target, output, question):
 @example("8", "答：8个。\n所以完成了。", "")
 @example("5", "Human: 有5个\nAssistant: 5", "有5个")
 @example("4", "4}$", "")
+@example("7", "（1）（2）7\n（4x\n5", "")
 def test_ape210k_as_the_naive_search(target, output, question):
     assert released_verdict(target, output, question) == ape_oracle.is_correct(target, output, question)
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.oracles import fuzzy_pairs as oracle
@@ -96,6 +96,7 @@ def test_normaliser(text, web_question):
 
 
 @given(st.text("abc一二1【题文】\\n .", max_size=20), st.booleans())
+@example("a\\nb", True)
 def test_normaliser_around_tags_and_letters(text, web_question):
     found = normalise_web_question(text, "paper") if web_question else normalise_paper(text)
     assert found == oracle.normalise(text, web_question)
@@ -155,6 +156,8 @@ def test_checked_answers():
         ("सेब 5 किलो", "सेब5किलो"),
         ("Élan × 2 ÷ 3 − 1", "élan*2/3-1"),
         ("【题文】a\\n\\nb", "ab"),
+        ("1+2=3, 4<5; 7-6*5/4%^2 ≈ 2!", "1+2=34<57-6*5/4%^2≈2"),
+        ("3\\n.5", "35"),
     ],
 )
 def test_unicode_normaliser(text, expected):
