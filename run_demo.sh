@@ -71,4 +71,14 @@ section "webr: pages in four languages into an instruction set"
 run env DATA=webr/sample/pages.jsonl OUT="$OUT/webr" MODEL=stand-in TOKENIZER= bash webr/run_all.sh
 echo "open $OUT/webr/report.html in a browser"
 
+section "augcon: articles in four languages into questions at every level of detail, a tiny scorer, answers"
+TO=$OUT/augcon
+run python common/training/small_model.py --data_path augcon/sample/articles.jsonl --hidden 64 --layers 2 \
+    --save_path "$TO/random_model"
+run env DATA=augcon/sample/articles.jsonl OUT="$TO" MODEL=stand-in SCORER_MODEL="$TO/random_model" NUM_GPUS=0 TRAIN=0 \
+    SCORER_CONFIG=augcon/train_scorer_small.yaml bash augcon/run_all.sh
+run python augcon/step7_infer.py --data_path augcon/sample/test.jsonl --save_path "$TO/outputs.jsonl"
+run head -n 3 "$TO/sft.jsonl"
+echo "open $TO/report.html in a browser"
+
 section "done; the results are in $OUT"
