@@ -262,6 +262,7 @@ def test_a_model_of_somebody_elses_is_not_written_over(monkeypatch, capsys, plac
 
 
 def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on(monkeypatch, capsys, place, whole):
+    shutil.copy(place / "whole.manifest.json", place / "full.manifest.json")  # of an earlier training, since removed
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     for size in (10_000, 100_000):  # the weights do not fit; they do, the optimizer does not
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -270,6 +271,7 @@ def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on(monkeypatch, capsy
                 train(monkeypatch, capsys, place, "full")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert not (place / "full.manifest.json").exists()  # it would say that the training is done
     train(monkeypatch, capsys, place, "full")
     loss = dict(manifest_of(place, "full")["loss"])
     assert loss == pytest.approx(dict(manifest_of(place, "whole")["loss"]), abs=1e-5)
