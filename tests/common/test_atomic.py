@@ -4,19 +4,18 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import shutil
 import stat
-import subprocess
-import sys
 import tempfile
-import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import pytest
 
-from common.errors import BadInput, CommonError
-from common.rows import RowWriter, read_rows, replace_synced, replacing, write_rows, write_text
+from common.errors import BadInput, CommonError, OutputInUse
+from common.rows import RowWriter, check_target, locked, read_rows, replace_synced, replacing, write_rows, write_text
 
 ENDINGS = (".json", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet", ".arrow", "")
 
@@ -229,41 +228,120 @@ def umask() -> int:
 # ---------------------------------------------------------------- disks that fill, folders that vanish
 
 
+@contextlib.contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_full_disk_at_any_write_is_a_sentence_and_the_same_command_goes_on(tmp_path, ending):
-    code = f"""
-        import os, resource
-        from common.errors import CommonError
-        from common.rows import RowWriter, locked, write_rows, write_text
-        path, rows = {str(tmp_path / f"out{ending}")!r}, [{{"text": os.urandom(300).hex()}} for _ in range(300)]
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        def run():
-            with locked(path):
-                write_rows(path, rows)
-                write_rows(path + ".rejected.jsonl", rows[:100])
-                write_text(path + ".manifest.json", "x" * 5000)
-        def size(path):
-            return sum(map(size, os.scandir(path))) if os.path.isdir(path) else os.path.getsize(path)
-        run()
-        biggest = size(path)
-        old = {{name: size(os.path.join({str(tmp_path)!r}, name)) for name in os.listdir({str(tmp_path)!r})}}
-        for limit in [0, 1, 10, 200, 400, 3000, 4999, 5001, *range(10_000, biggest, biggest // 8)]:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-            try:
+    path = tmp_path / f"out{ending}"
+    rows = [{"text": os.urandom(300).hex()} for _ in range(5000 if ending == ".jsonl" else 1500)]
+
+    def run() -> None:
+        with locked(path):
+            write_rows(path, rows)
+            write_rows(f"{path}.rejected.jsonl", rows[:100])
+            write_text(f"{path}.manifest.json", "x" * 5000)
+
+    run()
+    before = listing(tmp_path)
+    biggest = max(len(content or b"") for content in before.values())
+    for size in [0, 1, 10, 200, 400, 3000, 4999, *range(10_000, biggest, biggest // 7), biggest - 1]:
+        with pytest.raises(CommonError, match="cannot be written: File too large; nothing was changed$"):
+            with room_for(size):
                 run()
-                print("no error with", limit)
-            except CommonError as error:
-                assert str(error).endswith("cannot be written: File too large; nothing was changed"), error
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-            new = {{name: size(os.path.join({str(tmp_path)!r}, name)) for name in os.listdir({str(tmp_path)!r})}}
-            assert new == old, (limit, new, old)
-        run()
-    """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == ""
-    assert len(list(read_rows(tmp_path / f"out{ending}"))) == 300
+        assert listing(tmp_path).keys() == before.keys()
+        assert list(read_rows(path)) == rows
+    run()
+    assert listing(tmp_path) == before
+
+
+def test_a_disk_that_is_full_before_the_first_row_leaves_no_trace(tmp_path, monkeypatch):
+    def fail(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    with pytest.raises(CommonError, match="out.parquet: cannot be written: No space left on device; free some space"):
+        write_rows(tmp_path / "out.parquet", [])
+    assert os.listdir(tmp_path) == []
+    monkeypatch.undo()
+    write_rows(tmp_path / "out.parquet", [{"n": 1}])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_all_is_on_the_disk_before_it_is_renamed_and_the_folder_after(tmp_path, monkeypatch, ending):
+    done = []
+    monkeypatch.setattr("os.fsync", lambda fd: done.append(os.readlink(f"/proc/self/fd/{fd}")))
+    for call in ("rename", "replace"):
+        real = getattr(os, call)
+        monkeypatch.setattr(f"os.{call}", lambda a, b, real=real: (done.append("renamed"), real(a, b)))
+    write_rows(tmp_path / f"out{ending}", [{"n": 1}])
+    part = str(tmp_path / f"out{ending}.part")
+    inside = {f"{part}/{name}" for name in os.listdir(tmp_path / "out")} if ending == "" else set()
+    assert set(done[: done.index("renamed")]) == {part, *inside}
+    assert done[done.index("renamed") + 1 :] == [str(tmp_path)]
+
+
+def test_no_file_stays_open(tmp_path):
+    def run(path: Path) -> None:
+        with RowWriter(path) as writer:
+            writer.write({"n": 1})
+            with pytest.raises(OutputInUse):
+                write_rows(path, [])
+            with pytest.raises(OutputInUse), locked(path):
+                pass
+        with pytest.raises(ZeroDivisionError), RowWriter(path):
+            raise ZeroDivisionError
+        list(read_rows(path))
+
+    for ending in ENDINGS:
+        run(tmp_path / f"out{ending}")
+    before = len(os.listdir("/proc/self/fd"))
+    for ending in ENDINGS:
+        run(tmp_path / f"out{ending}")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_part_that_cannot_be_removed_is_known_as_ours_by_the_next_run(tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def fail(path, **options):
+        if path.name.endswith(".part") and path.exists():
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(ZeroDivisionError), RowWriter(tmp_path / "out.jsonl"):
+        raise ZeroDivisionError
+    monkeypatch.undo()
+    assert sorted(os.listdir(tmp_path)) == ["out.jsonl.lock", "out.jsonl.part"]
+    write_rows(tmp_path / "out.jsonl", [{"n": 1}])
+    assert os.listdir(tmp_path) == ["out.jsonl"]
+
+
+def test_a_link_among_what_a_killed_run_left_is_removed_and_not_what_it_means(tmp_path):
+    write_rows(tmp_path / "data", [{"n": 1}])
+    for output in ("out", "out.jsonl"):
+        (tmp_path / f"{output}.lock").touch()
+        (tmp_path / f"{output}.part").symlink_to(tmp_path / "data")
+        write_rows(tmp_path / output, [{"n": 2}])
+    assert list(read_rows(tmp_path / "data")) == [{"n": 1}]
+    assert sorted(os.listdir(tmp_path)) == ["data", "out", "out.jsonl"]
+
+
+def test_check_target_is_for_files_unless_told(tmp_path):
+    (tmp_path / "file").touch()
+    check_target(str(tmp_path / "file"))
+    check_target(tmp_path / "missing")
+    with pytest.raises(BadInput, match="exists and is not a file"):
+        check_target(tmp_path)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

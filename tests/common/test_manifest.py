@@ -1,6 +1,9 @@
 """A manifest vouches for the files of its run, and for no others, wherever they lie."""
 
+import contextlib
 import hashlib
+import importlib.metadata
+import io
 import json
 import os
 import shutil
@@ -15,8 +18,6 @@ from common import manifest
 from common.errors import BadInput
 from common.rows import read_rows, write_rows
 from common.step import Step, map_rows
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -37,11 +38,13 @@ def step(data: str, output: str) -> None:
 
 
 def verify(path: Path | str) -> list[str]:
-    """What the command prints, as people run it."""
-    command = [sys.executable, "-m", "common.manifest", "verify", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == (done.stdout != "as it was\n"), done.stderr
-    return [] if done.stdout == "as it was\n" else (done.stdout + done.stderr).splitlines()
+    """What the command prints."""
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(said), pytest.MonkeyPatch().context() as patch:
+        patch.setattr(sys, "argv", ["manifest", "verify", str(path)])
+        manifest.main()
+    assert end.value.code == (said.getvalue() != "as it was\n")
+    return said.getvalue().splitlines() if end.value.code else []
 
 
 def edit(output: Path, **changes: object) -> None:
@@ -247,6 +250,8 @@ def test_the_hash_of_a_folder_sees_names_contents_and_what_lies_behind_links(tmp
         made(("a", "12"), ("b/c", "")),
         made(("a\nb", "1"), ("c", "2")),
     ]
+    many = [(name, name) for name in "hgfedcbaijkl"]
+    assert made(*many) == made(*reversed(many)) == made(*sorted(many))
     assert len({*same, *others}) == 1 + len(others)
     linked = tmp_path / "linked"
     linked.mkdir()
@@ -276,6 +281,48 @@ def test_hashes_are_sha_256_of_all_bytes(tmp_path):
     (tmp_path / "file").write_bytes(content)
     assert manifest.hash_file(tmp_path / "file") == hashlib.sha256(content).hexdigest()
     assert manifest.hash_text("中\ud800") == hashlib.sha256(b"\xe4\xb8\xad\xed\xa0\x80").hexdigest()
+
+
+def test_what_is_no_file_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("fifo", "missing"):
+        with pytest.raises(BadInput, match=f"{name}: is not there any more, or not a file"):
+            manifest.hash_file(tmp_path / name)
+
+
+def test_the_version_of_the_code_with_and_without_git(monkeypatch):
+    def answer(code: int, text: str):
+        return lambda *_, **__: subprocess.CompletedProcess([], code, text)
+
+    def no_git(*_, **__):
+        raise FileNotFoundError
+
+    def no_package(name: str):
+        raise importlib.metadata.PackageNotFoundError
+
+    monkeypatch.setattr("subprocess.run", answer(0, "0123456789ab+\n"))
+    assert manifest.code_version() == "0123456789ab+"
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 1")
+    for run in (answer(128, ""), no_git):
+        monkeypatch.setattr("subprocess.run", run)
+        assert manifest.code_version() == "web-to-sft-data 1"
+    monkeypatch.setattr("importlib.metadata.version", no_package)
+    assert manifest.code_version() == "unknown"
+    assert manifest.about_this_process()["packages"] == {}
+
+
+def test_the_two_commands_print_and_end_as_they_should(run, monkeypatch, capsys):
+    write_rows("in.jsonl", [{"n": 0}])
+    step("in.jsonl", "other.jsonl")
+    for words, code, said in [
+        (["verify", "other.jsonl", "results/out.jsonl"], 0, "as it was\n"),
+        (["diff", "other.jsonl", "other.jsonl.manifest.json"], 0, "the same\n"),
+        (["diff", "results/out.jsonl", "other.jsonl"], 1, "counts.done: 6 -> 1\n"),
+    ]:
+        monkeypatch.setattr(sys, "argv", ["manifest", *words])
+        with pytest.raises(SystemExit) as end:
+            manifest.main()
+        assert end.value.code == code and capsys.readouterr().out.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def test_files_of_users_with_dots_in_their_names_are_rows(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     users = ["a.jsonl", "a.jsonl.gz", "b.json", "b.json.jsonl", "c.part1.jsonl", "d.jsonl.part2.jsonl", "pairs.jsonl"]
     users += ["rejected.jsonl", "zh.pairs.jsonl", "zh.scored.jsonl", "x.lock.jsonl"]
+    users += ["d", "d.part1.jsonl", "e.txt", "e.txt.jsonl"]
     for name in users:
         Path(name).touch()
     assert names("*") == sorted(users)

@@ -175,6 +175,14 @@ def test_a_row_that_a_format_cannot_hold_is_refused_and_the_others_are_written(t
         assert (str(copy), copy.reason, copy.index) == (str(refused.value), refused.value.reason, 1)
 
 
+def test_numbers_that_are_none_are_written_only_if_asked(tmp_path):
+    nan = [{"a": float("nan")}]
+    with pytest.raises(UnwritableRow, match="row 0 cannot be written: Out of range"):
+        write_rows(tmp_path / "out.jsonl", nan)
+    write_rows(tmp_path / "out.jsonl", nan, allow_nan=True)
+    assert repr(list(read_rows(tmp_path / "out.jsonl", allow_nan=True))) == repr(nan)
+
+
 def test_a_number_of_64_bits_in_a_column_that_has_them_does_not_hide_what_comes_after(tmp_path):
     with RowWriter(tmp_path / "out.parquet", schema=pa.schema({"id": pa.uint64()})) as writer:
         writer.write({"id": 2**64 - 1, "a": "x"})
