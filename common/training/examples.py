@@ -106,13 +106,24 @@ def cut_apart(example: Example, max_source_length: int, max_target_length: int, 
     return {name: [*values[prompt], *values[response], *ending] for name, values in example.items()}
 
 
+def encode_row(row: dict, tokenizer: Any, options: Any, text_field: str) -> Example:
+    if options.format == "text":
+        example = encode_text(tokenizer, need(row, text_field))
+    else:
+        chat = options.format == "chat" or options.format == "auto" and bool(tokenizer.chat_template)
+        messages = conversation(row, options.prompt_key, options.response_key, options.system_prompt)
+        example = encode(tokenizer, messages, chat, options.loss_on)
+    if nothing_to_learn(example):
+        raise BadValue("nothing in it is to be learned")
+    return example
+
+
 def nothing_to_learn(example: Example) -> bool:
     return all(label == NO_LOSS for label in example["labels"])
 
 
 def read_examples(path: str, tokenizer: Any, options: Any, training: Any) -> tuple[list[Example], Counter, list[dict]]:
     """(examples, counts, the rows left out and why), as the arguments of common/training/arguments.py say."""
-    chat = options.format == "chat" or options.format == "auto" and bool(tokenizer.chat_template)
     examples: list[Example] = []
     left_out: list[dict] = []
     counts = Counter({"rows": 0, "dropped, too long": 0, "cut": 0, "bad rows": 0})
@@ -121,11 +132,7 @@ def read_examples(path: str, tokenizer: Any, options: Any, training: Any) -> tup
         try:
             if isinstance(row, BadRow):
                 raise row
-            if options.format == "text":
-                whole = encode_text(tokenizer, need(row, training.dataset_text_field))
-            else:
-                messages = conversation(row, options.prompt_key, options.response_key, options.system_prompt)
-                whole = encode(tokenizer, messages, chat, options.loss_on)
+            example = encode_row(row, tokenizer, options, training.dataset_text_field)
         except (BadRow, BadValue) as why:
             problem = why.problem if isinstance(why, BadRow) else why.reason
             if options.on_bad_row == "stop":
@@ -134,13 +141,13 @@ def read_examples(path: str, tokenizer: Any, options: Any, training: Any) -> tup
             left_out.append({"index": index, "reason": f"bad row: {problem}"})
             continue
         if options.max_source_length:
-            fitting = cut_apart(whole, options.max_source_length, options.max_target_length, tokenizer.eos_token_id)
+            fitting = cut_apart(example, options.max_source_length, options.max_target_length, tokenizer.eos_token_id)
         else:
-            fitting = cut(whole, training.max_length)
-        is_cut = fitting["input_ids"] != whole["input_ids"]
+            fitting = cut(example, training.max_length)
+        is_cut = fitting["input_ids"] != example["input_ids"]
         if is_cut and (options.too_long == "drop" or nothing_to_learn(fitting)):
             counts["dropped, too long"] += 1
-            left_out.append({"index": index, "reason": f"too long: {len(whole['input_ids'])} tokens"})
+            left_out.append({"index": index, "reason": f"too long: {len(example['input_ids'])} tokens"})
             continue
         counts["cut"] += is_cut
         examples.append(fitting)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from common.errors import BadInput, BadValue
+from common.errors import BadInput, BadRow, BadValue
 from common.rows import write_rows
 from common.training.arguments import Options
 from common.training.examples import (
@@ -141,12 +141,12 @@ def test_too_long_is_dropped_or_cut(tmp_path, too_long, length):
     whole = encode(tokenizer, conversation({"instruction": "ask", "output": "reply"}, "instruction", "output"))
     assert len(whole["input_ids"]) == 8
     if length >= 8 or (too_long == "cut" and length > 3):  # else nothing would be left to learn
-        (example,), counts, left_out = read_examples(*how, Namespace(max_length=length))
+        (example,), counts, left_out = read_examples(*how, Namespace(max_length=length, dataset_text_field="text"))
         assert example == {name: values[:length] for name, values in whole.items()}
         assert (counts["cut"], counts["dropped, too long"], left_out) == (int(length < 8), 0, [])
     else:
         with pytest.raises(BadInput, match="'dropped, too long': 1"):
-            read_examples(*how, Namespace(max_length=length))
+            read_examples(*how, Namespace(max_length=length, dataset_text_field="text"))
 
 
 def test_what_is_not_learned_is_what_torch_ignores():
@@ -194,6 +194,9 @@ def test_a_text_that_is_ready_is_learned_as_it_is(tmp_path):
     options, training = Options(data_path="", format="text"), Namespace(max_length=None, dataset_text_field="text")
     (example,), _, _ = read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, training)
     assert example["labels"] == example["input_ids"] and tokenizer.decode(example["input_ids"]) == text
+    write_rows(tmp_path / "rows.jsonl", [{"text": ""}])
+    with pytest.raises(BadRow, match="nothing in it is to be learned"):
+        read_examples(str(tmp_path / "rows.jsonl"), tokenizer, options, training)
 
 
 @pytest.mark.parametrize(
