@@ -30,7 +30,7 @@ from common.prompts import fill, load_prompt
 from common.rows import check_target, input_files, locked, read_rows, refuse_overlap, write_rows, write_text
 from common.step import Step, add_step_arguments, need, step_options
 from eval.questions import PROMPT_KEYS, SETS, question_of
-from eval.verdicts import average, combine, parse_scores, released_scores
+from eval.verdicts import NOT_READ, average, combine, parse_scores, released_scores
 
 # ---------------------------------------------------------------- files
 
@@ -198,6 +198,28 @@ def run_combine(args: argparse.Namespace) -> None:
     draw(results, picture)
 
 
+def run_compare(args: argparse.Namespace) -> None:
+    """How many reviews are read otherwise than in the released code."""
+    for path in args.review_paths:
+        _, rows = read_reviews(path)
+        reviews = [row[key] for row in rows for key in ("review", "review_reverse") if isinstance(row.get(key), str)]
+        pairs = [(scores_or_none(review), released_scores(review)) for review in reviews]
+        lost = sum(ours is not None and ours != released for ours, released in pairs)
+        again = sum(ours is None and released != NOT_READ for ours, released in pairs)
+        neither = sum(ours is None and released == NOT_READ for ours, released in pairs)
+        print(
+            f"{path}: {len(reviews):,} reviews; {lost:,} read here alone, {again:,} there alone, by neither {neither:,}"
+            " (asked again here, -1 there)"
+        )
+
+
+def scores_or_none(review: str) -> list[float] | None:
+    try:
+        return list(parse_scores(review))
+    except Reject:
+        return None
+
+
 def draw(results: dict[str, dict], path: Path) -> None:
     import matplotlib
 
@@ -250,6 +272,9 @@ def parse_args() -> argparse.Namespace:
     both.set_defaults(run=run_combine)
     both.add_argument("--review_paths", nargs="+", required=True, help="reviews, ours or the original's")
     both.add_argument("--save_path", required=True, help="result (.json); the figure lies beside it (.png)")
+    compare = commands.add_parser("compare", help="count the reviews that are read otherwise than as released")
+    compare.set_defaults(run=run_compare)
+    compare.add_argument("--review_paths", nargs="+", required=True, help="reviews, ours or the original's")
     return parser.parse_args()
 
 

@@ -301,3 +301,11 @@ def test_files_of_the_same_questions_stay_apart_and_an_empty_one_is_named(tmp_pa
     assert wins == {"koala": 1, str(paths[1]): 2, "all": 3}
     with pytest.raises(CommonError, match="none.json: no judged pair"):
         run(monkeypatch, "combine", "--review_paths", tmp_path / "none.json", "--save_path", tmp_path / "x.json")
+
+
+def test_reviews_read_otherwise_than_released_are_counted(tmp_path, monkeypatch, capsys):
+    reviews = ["8 7", "8, 7", "0 5", "who knows"]
+    rows = [{"review": review, "review_reverse": "8 7"} for review in reviews]
+    (tmp_path / "r.json").write_text(json.dumps({"data": rows}))
+    run(monkeypatch, "compare", "--review_paths", tmp_path / "r.json")
+    assert "8 reviews; 1 read here alone, 1 there alone, by neither 1 " in capsys.readouterr().out
