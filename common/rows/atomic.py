@@ -30,6 +30,7 @@ class _Lock:
     descriptor: int
     left_over: bool  # by a run that was killed: then its parts may lie there too
     users: int = 1
+    part_stays: bool = False  # one could not be removed: the lock stays too, and tells the next run that it is ours
 
 
 _held: dict[Path, _Lock] = {}  # of this process, by lock file
@@ -67,46 +68,47 @@ def _take(path: Path) -> _Lock:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = lock_path(path)
     while True:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            descriptor, left_over = os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), False
-        except FileExistsError:
-            try:
-                descriptor, left_over = os.open(lock, flags), True
-            except FileNotFoundError:
-                continue
-        try:
+        descriptor, left_over = _open_lock(lock)
+        with contextlib.ExitStack() as closing:
+            closing.callback(os.close, descriptor)
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_size:
                 raise BadInput(f"{lock}: stands where this run needs its lock, and is none; move it away")
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if found.st_ino == os.stat(lock).st_ino:
-                _held[lock] = _Lock(descriptor, left_over)
-                return _held[lock]
-        except BlockingIOError:
-            os.close(descriptor)
-            raise _in_use(path) from None
-        except FileNotFoundError:
-            pass  # the run that held it has just ended and removed it: take a new one
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(path) from None
+            with contextlib.suppress(FileNotFoundError):  # else whoever held it has just ended and removed it
+                if found.st_ino == os.stat(lock).st_ino:
+                    closing.pop_all()
+                    _held[lock] = _Lock(descriptor, left_over)
+                    return _held[lock]
+
+
+def _open_lock(lock: Path) -> tuple[int, bool]:
+    """Its descriptor, and whether it was there before."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    while True:
+        with contextlib.suppress(FileExistsError):
+            return os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o666), False
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(lock, flags), True
 
 
 def _in_use(path: Path) -> OutputInUse:
     return OutputInUse(f"{path}: another run is writing it; wait for that one or stop it")
 
 
-def _leave(path: Path, parts_stay: bool = False) -> None:
+def _leave(path: Path, part_stays: bool = False) -> None:
     lock = lock_path(path)
     held = _held.get(lock)
     if held is None:  # in a process that was forked while it was held
         return
     held.users -= 1
+    held.part_stays |= part_stays
     if not held.users:
         del _held[lock]
-        if not parts_stay:
+        if not held.part_stays:
             lock.unlink(missing_ok=True)
         os.close(held.descriptor)
 
@@ -168,7 +170,7 @@ class Replacement:
             os.mkdir(self.part, modes[0] if modes else 0o777)
         else:
             os.close(os.open(self.part, os.O_CREAT | os.O_EXCL, modes[0] if modes else 0o666))
-        if modes:
+        if modes and stat.S_IMODE(self.part.stat().st_mode) != modes[0]:
             os.chmod(self.part, modes[0])
 
     def keep(self) -> None:
@@ -190,7 +192,7 @@ class Replacement:
 
     def _end(self) -> None:
         _open_parts.discard(self.part)
-        _leave(self.path, parts_stay=os.path.lexists(self.part))
+        _leave(self.path, part_stays=os.path.lexists(self.part))
 
 
 @contextlib.contextmanager
@@ -233,8 +235,9 @@ def replace_synced(part: Path, path: Path) -> None:
 def check_target(path: str | Path, folder: bool = False) -> None:
     """Refuse, before anything is written, what cannot be replaced or must not be."""
     path = Path(path)
-    if Path.cwd().is_relative_to(path):
-        raise BadInput(f"{path}: holds the folder you are in; choose another output")
+    with contextlib.suppress(FileNotFoundError):  # the folder you are in has vanished
+        if Path.cwd().is_relative_to(path):
+            raise BadInput(f"{path}: holds the folder you are in; choose another output")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -317,13 +317,23 @@ def test_a_part_that_cannot_be_removed_is_known_as_ours_by_the_next_run(tmp_path
             raise OSError(errno.EIO, "Input/output error")
         unlink(path, **options)
 
-    monkeypatch.setattr(Path, "unlink", fail)
-    with pytest.raises(ZeroDivisionError), RowWriter(tmp_path / "out.jsonl"):
-        raise ZeroDivisionError
-    monkeypatch.undo()
-    assert sorted(os.listdir(tmp_path)) == ["out.jsonl.lock", "out.jsonl.part"]
+    for shared in (contextlib.nullcontext(), locked(tmp_path / "out.jsonl")):
+        monkeypatch.setattr(Path, "unlink", fail)
+        with pytest.raises(ZeroDivisionError), shared, RowWriter(tmp_path / "out.jsonl"):
+            raise ZeroDivisionError
+        monkeypatch.undo()
+        assert {"out.jsonl.lock", "out.jsonl.part"} <= set(os.listdir(tmp_path))
+        write_rows(tmp_path / "out.jsonl", [{"n": 1}])
+        assert os.listdir(tmp_path) == ["out.jsonl"]
+
+
+def test_a_working_folder_that_vanishes_does_not_stop_a_run_that_writes_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
     write_rows(tmp_path / "out.jsonl", [{"n": 1}])
-    assert os.listdir(tmp_path) == ["out.jsonl"]
+    write_text(tmp_path / "out.txt", "text")
+    assert sorted(os.listdir(tmp_path)) == ["out.jsonl", "out.txt"]
 
 
 def test_a_link_among_what_a_killed_run_left_is_removed_and_not_what_it_means(tmp_path):
