@@ -70,6 +70,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--model_name_or_path", default="gpt2", help="scorer")
     parser.add_argument("--rows", type=positive, default=300, help="rows to look at")
     parser.add_argument("--max_length", type=positive, default=1024, help="window in tokens")
+    parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], default="fp32", help="of the matrix products")
     parser.add_argument("--start_tokens", nargs="*", default=[], help="further start tokens to try")
     parser.add_argument("--filter_threash", type=float, default=1.0, help="keep scores below this")
     return parser.parse_args()
@@ -77,7 +78,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    scorer = load_scorer(args.model_name_or_path)
+    scorer = load_scorer(args.model_name_or_path, dtype=args.dtype)
     rows = list(islice(read_rows(args.data_path), args.rows))
     batch_tokens = BATCH_TOKENS["cpu"]
     paper = released_lines(scorer, [released_text(row) for row in rows], args.max_length, batch_tokens)

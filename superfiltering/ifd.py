@@ -257,8 +257,8 @@ def split_by_prompts(tokenizer: Any, texts: list[ScoredText], head: list[int], r
 
 def split_by_offsets(tokenizer: Any, texts: list[ScoredText], head: list[int], released: bool) -> Iterator[Turn | None]:
     """The answer begins with the first token that holds one of its characters."""
-    wholes = [scored.text for scored in texts]
-    encodings = tokenizer(wholes, add_special_tokens=released, verbose=False).encodings if wholes else []
+    sources = [scored.text for scored in texts]
+    encodings = tokenizer(sources, add_special_tokens=released, verbose=False).encodings if sources else []
     for scored, encoding in zip(texts, encodings, strict=True):
         before = [] if released else head
         for place in scored.answers:

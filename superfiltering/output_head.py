@@ -24,10 +24,10 @@ class OutputHead:
         bias = getattr(head, "bias", None)
         self.exact = head.weight.detach()  # vocabulary x width
         self.bias = None if bias is None else bias.detach().float()
-        self.bend = _logit_bend(model.config)
+        self.change = logit_change(model.config)
         self.device, self.dtype = device, dtype
         # The loss does not change when all logits move together, and small numbers keep more digits in bf16.
-        self.middle = self.exact.mean(0) if self.bend is None else torch.zeros_like(self.exact[0])
+        self.middle = self.exact.mean(0) if self.change is None else torch.zeros_like(self.exact[0])
         self.weight = self.exact if dtype is torch.float32 else (self.exact - self.middle).to(dtype)
         self.tiles = None
         if device.type == "cpu" and can_pack(dtype):
@@ -85,7 +85,7 @@ class OutputHead:
         """For words [start, end); in fp32, but for what a CPU's products give."""
         if self.tiles:
             logits = self.tiles[start // CPU_TILE_WORDS](states)
-            logits = logits.float() if self.bend else logits
+            logits = logits.float() if self.change else logits
         elif self.device.type == "cuda" and self.dtype is not torch.float32:
             logits = torch.mm(states, self.weight[start:end].T, out_dtype=torch.float32)
         else:
@@ -95,10 +95,10 @@ class OutputHead:
     def _finished(self, logits: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         if bias is not None:
             logits = logits + bias
-        return logits if self.bend is None else self.bend(logits)
+        return logits if self.change is None else self.change(logits)
 
 
-def _logit_bend(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
+def logit_change(config: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """Gemma caps its logits, Cohere and Granite scale them."""
     if cap := getattr(config, "final_logit_softcapping", None):
         return lambda logits: torch.tanh(logits / cap) * cap
