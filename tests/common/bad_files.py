@@ -6,6 +6,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -206,3 +207,8 @@ BAD_SPLITS = {
     "an empty list of splits": b'{"splits": []}',
     "several splits": b'{"splits": ["train", "test"]}',
 }
+
+
+def left_over(folder: Path) -> set[str]:
+    """Files of an output that did not come to be; the answer store may stay."""
+    return {path.name for path in folder.glob("out*") if ".answers.sqlite" not in path.name}
