@@ -14,7 +14,9 @@ A step whose requests depend on earlier answers writes `async def work(row, ask)
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,11 +24,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from tqdm import tqdm
 
 from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
+from common.llm.batches import run_in_batches
 from common.llm.client import LLMClient
 from common.llm.dry_run import print_dry_run, print_dry_run_of_requests
-from common.llm.identity import identity_of
+from common.llm.identity import identity_of, known_identity_of
 from common.llm.in_order import InOrder
-from common.llm.options import LLMOptions
+from common.llm.options import SERVICE, LLMOptions
 from common.llm.protocol import (
     Answer,
     Ask,
@@ -45,6 +48,8 @@ from common.llm.store import AnswerStore, store_path
 from common.program import progress
 from common.step import Step
 
+LONGEST_ANSWER = 4096  # tokens, where a request names no max_tokens and its cost must be bounded
+BATCH_PRICE = 0.5  # of the ordinary one
 Output = dict | list[dict]
 Work = Callable[[dict, Ask], Awaitable[Output]]
 
@@ -114,33 +119,50 @@ class _Run:
         self.slots = asyncio.Semaphore(options.concurrency)
         self.used, self.spent = Counter(), Counter()  # tokens of all answers; of those paid for in this run
         self.requests = self.from_store = 0
-        self.paused = False
+        self.paused = ""  # why
+        self.reserved = 0.0  # what the requests in flight can cost at most
+        self.given_up: dict[bytes, str] = {}  # keys that batches failed to answer
+        self.spent_in_batches: Counter[str] = Counter()
         self.started = time.monotonic()
 
     async def work_all(self, work: Work) -> None:
         rows, written = self.step.scan(), InOrder(self.step)
         try:
             async with self.client:
-                self.model = self.model or await self.client.only_model()
-                self.identity = await identity_of(self.model, self.client, self.store)
+                await self._know_the_model()
+                if self.options.batch:
+                    options = dataclasses.replace(self.options, model=self.model)
+                    found = await run_in_batches(self.step, options, work, self.store, self.identity)
+                    self.given_up, self.spent_in_batches = found
                 bar = progress(total=self.step.total(), desc=self.step.output.name, unit="row")
                 with bar, _rare_garbage_collection():
                     await _all_or_error(self._worker(rows, work, written, bar) for _ in range(self.options.concurrency))
                 await self.client.check_refusals()
             if self.paused:
-                raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
+                raise Paused(self.paused)
             if self.client.refused and not self.client.served_as and not self.from_store:
                 raise ServerRefused(self.client.last_refusal)
         finally:
             self.store.close()
             self._report()
 
+    async def _know_the_model(self) -> None:
+        if self.options.batch not in (None, SERVICE):  # answers come by way of a folder, there may be no server
+            if self.model is None:
+                raise BadInput("--batch FOLDER: name the model with --model")
+            self.identity = known_identity_of(self.model, self.store)
+        else:
+            self.model = self.model or await self.client.only_model()
+            self.identity = await identity_of(self.model, self.client, self.store)
+        if self.options.max_cost is not None and self._cost(1, 1) is None:
+            raise BadInput(f"--max_cost: what {self.model} costs is not known; give --price_in and --price_out")
+
     async def _worker(self, rows: Iterator[tuple[int, dict | BadRow]], work: Work, written: InOrder, bar: tqdm):
         for index, row in rows:
             try:
                 outcome = await self._outcome(index, row, work)
-            except Paused:
-                self.paused = True
+            except Paused as why:
+                self.paused = str(why)
             if self.paused:
                 return
             written.put(index, outcome)
@@ -168,6 +190,8 @@ class _Run:
         keys = [answer_key(asked, first + place, self.identity) for place in range(count)]
         texts = await self._stored(keys)
         missing = [place for place, text in enumerate(texts) if text is None]
+        if missing and self.options.batch:
+            raise Reject(self.given_up.get(keys[missing[0]], "no answer in any batch"))
         if missing:
             fresh = await self._ask_once(body, asked, first + missing[0], [keys[place] for place in missing])
             for place, text in zip(missing, fresh, strict=True):
@@ -192,19 +216,37 @@ class _Run:
             self.asking.update(dict.fromkeys(keys, answered))
         try:
             async with self.slots:
-                self._count_request()
-                fresh = await self._ask_server(body, asked, first, len(keys))
-                self.spent.update(tokens_of(fresh))
+                at_most = self._count_request(body, asked, len(keys))
+                try:
+                    fresh = await self._ask_server(body, asked, first, len(keys))
+                    self.spent.update(tokens_of(fresh))
+                finally:
+                    self.reserved -= at_most
                 return await self.store.put(list(zip(keys, fresh, strict=True)))
         finally:
             answered.set_result(None)
             for key in keys:
                 self.asking.pop(key, None)
 
-    def _count_request(self) -> None:
-        if self.paused or (self.options.max_requests is not None and self.requests >= self.options.max_requests):
-            raise Paused
+    def _count_request(self, body: dict, asked: bytes, count: int) -> float:
+        """Room for one request more, or Paused; gives what it can cost at most."""
+        if self.paused:
+            raise Paused(self.paused)
+        if self.options.max_requests is not None and self.requests >= self.options.max_requests:
+            raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
+        at_most = 0.0
+        if self.options.max_cost is not None:
+            # No tokenizer makes a token of less than two bytes of ordinary text.
+            at_most = self._cost(len(asked) / 2, count * body.get("max_tokens", LONGEST_ANSWER))
+            spent = self._cost(self.spent["in"], self.spent["out"])
+            if spent + self.reserved + at_most > self.options.max_cost:
+                raise Paused(f"stopped at a cost of {spent:,.4f}, as asked by --max_cost; run again to go on")
         self.requests += 1
+        self.reserved += at_most
+        return at_most
+
+    def _cost(self, tokens_in: float, tokens_out: float) -> float | None:
+        return dataclasses.replace(self.options, model=self.model).cost(tokens_in, tokens_out)
 
     async def _ask_server(self, body: dict, asked: bytes, first: int, count: int) -> list[dict]:
         """Samples `first` to `first + count - 1`, however many the server gives at once (some ignore n)."""
@@ -221,7 +263,9 @@ class _Run:
 
     def _state(self) -> str:
         rate = self.spent["out"] / (time.monotonic() - self.started)
-        return f"{rate:,.0f} tokens/s, {sum(self.client.errors.values())} errors, {self.client.retries} retries"
+        cost = self._cost(self.spent["in"], self.spent["out"])
+        money = "" if cost is None else f", cost {cost:,.2f}"
+        return f"{rate:,.0f} tokens/s, {sum(self.client.errors.values())} errors, {self.client.retries} retries{money}"
 
     def _report(self) -> None:
         counts = {"requests": self.requests, "from the store": self.from_store, "retries": self.client.retries}
@@ -234,8 +278,20 @@ class _Run:
             "served_as": sorted(self.client.served_as),
             "options": self.options.sampling,
             "errors": dict(self.client.errors),
-            "cost_of_this_run": self.options.cost(self.spent["in"], self.spent["out"]),
+            **self._costs(),
         }
+
+    def _costs(self) -> dict[str, float | None]:
+        """What was paid in this run, and what the store and the batch price saved."""
+        if self.model is None or (paid := self._cost(self.spent["in"], self.spent["out"])) is None:
+            return {"cost_of_this_run": None}
+        in_batches = self._cost(self.spent_in_batches["in"], self.spent_in_batches["out"])
+        everything = self._cost(self.used["in"], self.used["out"])
+        costs = {"cost_of_this_run": paid + BATCH_PRICE * in_batches}
+        costs["saved_by_the_store"] = max(0.0, everything - paid - in_batches)
+        costs["saved_by_batches"] = in_batches * (1 - BATCH_PRICE)
+        print("; ".join(f"{name.replace('_', ' ')} {cost:,.4f}" for name, cost in costs.items()), file=sys.stderr)
+        return costs
 
 
 @contextlib.contextmanager

@@ -8,10 +8,13 @@ import argparse
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from common.program import positive
 
+SERVICE = "the service"  # what --batch without a folder asks
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "response_format", "extra_body")
 
 
@@ -34,11 +37,26 @@ class LLMOptions:
     price_in: float | None = None
     price_out: float | None = None
     tokens_per_second: float = 2500.0
+    batch: str | None = None
+    batch_poll: float = 30.0
+    max_cost: float | None = None
 
     def cost(self, tokens_in: float, tokens_out: float) -> float | None:
-        if self.price_in is None and self.price_out is None:
+        price_in, price_out = self.prices()
+        if price_in is None and price_out is None:
             return None
-        return round((tokens_in * (self.price_in or 0) + tokens_out * (self.price_out or 0)) / 1e6, 6)
+        return round((tokens_in * (price_in or 0) + tokens_out * (price_out or 0)) / 1e6, 6)
+
+    def prices(self) -> tuple[float | None, float | None]:
+        """Of a million tokens: as given, else those of a known model (prices.json says from when and whence)."""
+        if self.price_in is not None or self.price_out is not None:
+            return self.price_in, self.price_out
+        return tuple(known_prices().get(self.model or "", (None, None)))
+
+
+@cache
+def known_prices() -> dict[str, list[float]]:
+    return json.loads(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))["models"]
 
 
 def llm_options(args: argparse.Namespace) -> LLMOptions:
@@ -87,11 +105,20 @@ def add_llm_arguments(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     run.add_argument("--no_store", action="store_true", help="fresh answers, nothing kept: a killed run starts anew")
     run.add_argument("--max_requests", type=positive, help="end after so many requests; the same command goes on")
     run.add_argument("--dry_run", action="store_true", help="count requests, tokens, cost and time; ask nothing")
-    run.add_argument("--price_in", type=float, help="price of a million prompt tokens")
-    run.add_argument("--price_out", type=float, help="price of a million answer tokens")
+    run.add_argument("--price_in", type=float, help="price of a million prompt tokens; without it that of prices.json")
+    run.add_argument("--price_out", type=float, help="price of a million answer tokens; without it that of prices.json")
     run.add_argument(
         "--tokens_per_second", type=float, default=usual.tokens_per_second, help="your server's rate, for --dry_run"
     )
+    run.add_argument("--max_cost", type=float, help="end (exit code 75) before this run costs more; needs prices")
+    run.add_argument(
+        "--batch",
+        nargs="?",
+        const=SERVICE,
+        metavar="FOLDER",
+        help="ask in batch files, at half the price: through the service's Batch API, or by way of a folder",
+    )
+    run.add_argument("--batch_poll", type=float, default=usual.batch_poll, help="seconds between looks at a batch")
     parser.set_defaults(**defaults)
 
 

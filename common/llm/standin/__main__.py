@@ -3,7 +3,7 @@
     python -m common.llm.standin --port 8000                              # answers by rules, the same every time
     python -m common.llm.standin --faults 0.3 --fault_empty 0.05          # and misbehaves in all the usual ways
 
-in   GET /v1/models, GET /health, POST /v1/chat/completions, POST /v1/completions
+in   GET /v1/models, GET /health, POST /v1/chat/completions, POST /v1/completions, /v1/files and /v1/batches
 out  answers quoted from the prompt (METHOD/standin.py says which: rules.py); model name `stand-in`
 
 Protocol faults are drawn anew for every POST that arrives, so a retry gets through. Content faults follow from the
@@ -30,10 +30,12 @@ from aiohttp import web
 
 from common.errors import BadInput
 from common.llm.standin.answers import MODEL, Refused, complete, drawn
+from common.llm.standin.batches import add_batch_routes
 from common.llm.standin.rules import load_rules
 from common.program import make_parser
 
 PROTOCOL_FAULTS = ("429", "500", "drop", "hang", "truncated_json", "html")
+BATCH_FAULTS = ("expired", "cancelled", "failed")
 CONTENT_FAULTS = ("garbage", "refusal", "empty", "length")
 LARGEST_BODY = 256 * 2**20
 
@@ -105,6 +107,13 @@ def make_app(args: argparse.Namespace) -> web.Application:
     app.router.add_get("/v1/models", models)
     app.router.add_get("/v1/models/{name}", one_model)
     app.router.add_get("/health", health)
+    batch_shares = {name: getattr(args, f"batch_{name}") for name in BATCH_FAULTS}
+
+    def answer_in_batch(path: str, raw: bytes) -> tuple[bytes, str]:
+        note(raw, "batch")
+        return complete(path, raw, args.max_model_len, content_shares, args.rules)
+
+    add_batch_routes(app, answer_in_batch, batch_shares, args.fault_seed)
     app.router.add_route("*", "/{rest:.*}", unknown)
     return app
 
@@ -157,6 +166,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     protocol.add_argument("--retry_after", type=float, default=0.0, help="of a 429, seconds")
     protocol.add_argument("--hang_seconds", type=float, default=3600.0, help="how long a hanging request hangs")
     protocol.add_argument("--fault_seed", type=int, default=0, help="of the draws of protocol faults")
+    batch = parser.add_argument_group("faults of batches, each a share 0..1")
+    batch.add_argument("--batch_expired", type=share, default=0.0, help="of batches: half of it is answered")
+    batch.add_argument("--batch_cancelled", type=share, default=0.0, help="of batches: half of it is answered")
+    batch.add_argument("--batch_failed", type=share, default=0.0, help="of the requests in batches")
     content = parser.add_argument_group("content faults, each a share 0..1 of the answers, fixed by the request's body")
     content.add_argument("--fault_garbage", type=share, default=0.0, help="random characters")
     content.add_argument("--fault_refusal", type=share, default=0.0, help="an apology in the prompt's language")

@@ -1,0 +1,142 @@
+"""--batch: the same bytes as without, nothing paid twice, whatever becomes of a batch; --max_cost stops in time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.llm import batches
+from common.llm.standin import standin_server
+from common.rows import read_rows, write_rows
+
+ROWS = [{"prompt": f"What is said about number {n}? Answer briefly."} for n in range(40)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_rows(tmp_path / "in.jsonl", ROWS)
+    return tmp_path / "in.jsonl"
+
+
+def generate(data, save_path, url, *more, **options):
+    flags = {"--base_url": url, "--model": "stand-in", "--batch_poll": "0.01"} | options
+    words = [word for name, value in flags.items() for word in (name, value)]
+    command = ["eval/generate.py", "--data_path", data, "--save_path", save_path, *words, *more]
+    return subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+
+
+@pytest.fixture
+def expected(data, tmp_path):
+    with standin_server() as url:
+        assert generate(data, tmp_path / "plain.jsonl", url).returncode == 0
+    return (tmp_path / "plain.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("faults", [{}, {"batch_expired": 0.5, "batch_cancelled": 0.2, "batch_failed": 0.1}])
+def test_the_output_is_the_one_without_batches_and_each_answer_is_paid_once(data, tmp_path, expected, faults):
+    log = tmp_path / "log"
+    with standin_server(log_path=log, fault_seed=3, **faults) as url:
+        done = generate(data, tmp_path / "out.jsonl", url, "--batch")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+    answered = log.read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(answered) == len(set(answered)) == len(ROWS) and all(line.endswith("batch") for line in answered)
+
+
+def test_a_run_that_was_killed_finds_what_it_has_sent(data, tmp_path, expected, monkeypatch):
+    log = tmp_path / "log"
+    with standin_server(log_path=log) as url:
+        first = generate(data, tmp_path / "out.jsonl", url, "--batch")
+        assert first.returncode == 0
+        # As if it had been killed after the batch was created: neither its id nor an answer was noted.
+        (tmp_path / "out.jsonl").unlink()
+        (tmp_path / "out.jsonl.answers.sqlite").unlink()
+        for note in (tmp_path / "out.jsonl.batches").glob("*.batch.json"):
+            note.unlink()
+        assert generate(data, tmp_path / "out.jsonl", url, "--batch").returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+    assert len(log.read_text(encoding="utf-8").split("\n")[:-1]) == len(ROWS)
+
+
+def test_a_request_that_always_fails_is_a_rejected_row(data, tmp_path):
+    with standin_server(batch_failed=1.0) as url:
+        done = generate(data, tmp_path / "out.jsonl", url, "--batch")
+    assert done.returncode == 0, done.stderr
+    rejected = list(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))
+    assert len(rejected) == len(ROWS) and "status 500" in rejected[0]["reason"]
+
+
+def test_by_way_of_a_folder_without_a_service(data, tmp_path, expected):
+    folder = tmp_path / "batch"
+    nobody = "http://127.0.0.1:9/v1"
+    first = generate(data, tmp_path / "out.jsonl", nobody, "--batch", folder)
+    assert first.returncode == 75 and "run_batch" in first.stderr
+    (requests,) = folder.glob("*.requests.jsonl")
+    with standin_server() as url:
+        results = [_answered(json.loads(line), url) for line in requests.read_text(encoding="utf-8").splitlines()]
+    results_path = folder / requests.name.replace(".requests.", ".results.")
+    results_path.write_text("".join(json.dumps(result) + "\n" for result in results[::-1]), encoding="utf-8")
+    assert generate(data, tmp_path / "out.jsonl", nobody, "--batch", folder).returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+
+
+def _answered(request: dict, url: str) -> dict:
+    from urllib.request import Request, urlopen
+
+    body = json.dumps(request["body"], sort_keys=True, separators=(",", ":")).encode()
+    asked = Request(url.removesuffix("/v1") + request["url"], body, {"Content-Type": "application/json"})
+    with urlopen(asked) as response:
+        said = {"status_code": 200, "request_id": "x", "body": json.loads(response.read())}
+    return {"id": "x", "custom_id": request["custom_id"], "response": said, "error": None}
+
+
+def test_requests_that_depend_on_answers_take_a_batch_a_level(tmp_path):
+    questions = [{"question_id": n, "category": "stem", "turns": [f"What is {n}?", "And why?"]} for n in range(5)]
+    write_rows(tmp_path / "in.jsonl", questions)
+    outputs = []
+    with standin_server() as url:
+        for more in ([], ["--batch"]):
+            save_path = tmp_path / f"out{len(more)}.jsonl"
+            command = ["eval/mt_bench.py", "answer", "--data_path", tmp_path / "in.jsonl", "--save_path", save_path]
+            command += ["--base_url", url, "--batch_poll", "0.01", *more]
+            subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True)
+            outputs.append(save_path.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert len(list((tmp_path / "out1.jsonl.batches").glob("*.requests.jsonl"))) == 2
+
+
+def test_files_are_split_at_the_services_limits(monkeypatch):
+    monkeypatch.setattr(batches, "MOST_REQUESTS", 3)
+    bodies = {bytes([n]): {"messages": [], "n": n} for n in range(7)} | {b"p": {"prompt": "x"}}
+    files = [file.splitlines() for file in batches._files_of(bodies)]
+    assert [len(file) for file in files] == [3, 3, 1, 1]
+    monkeypatch.setattr(batches, "MOST_BYTES", 10)
+    assert len(list(batches._files_of(bodies))) == 8
+
+
+# ---------------------------------------------------------------- money
+
+
+def test_a_run_ends_before_it_costs_more_and_goes_on(data, tmp_path, expected):
+    prices = {"--price_in": "1000", "--price_out": "1000", "--max_tokens": "60", "--concurrency": "4"}
+    save_path = tmp_path / "out.jsonl"
+    with standin_server() as url:
+        assert generate(data, tmp_path / "plain.jsonl", url, **{"--max_tokens": "60"}).returncode == 0
+        codes = []
+        while not codes or codes[-1] == 75:
+            done = generate(data, save_path, url, **prices, **{"--max_cost": "0.8"})
+            codes.append(done.returncode)
+            said = [line for line in done.stderr.splitlines() if line.startswith("cost of this run")]
+            assert float(said[0].split()[4].rstrip(";")) <= 0.8, done.stderr
+        assert codes[-1] == 0 and len(codes) > 2
+    assert save_path.read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
+
+
+def test_without_a_price_there_is_no_limit_in_money(data, tmp_path):
+    with standin_server() as url:
+        done = generate(data, tmp_path / "out.jsonl", url, **{"--max_cost": "1"})
+    assert done.returncode == 1 and "--price_in" in done.stderr
+    known = json.loads(Path("common/llm/prices.json").read_text(encoding="utf-8"))
+    assert known["source"] and known["date"] and all(len(prices) == 2 for prices in known["models"].values())
