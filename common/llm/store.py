@@ -85,7 +85,7 @@ class AnswerStore:
 
     async def put(self, answers: list[tuple[bytes, dict]]) -> list[dict]:
         """The answers that stand under these keys now: these, or those that another run was quicker to put there."""
-        if self.path is None:
+        if self.path is None or not answers:
             return [answer for _, answer in answers]
         loop = asyncio.get_running_loop()
         self._pending += answers
@@ -102,11 +102,13 @@ class AnswerStore:
         while self._pending:
             batch, useless, committed = self._pending, self._useless, self._committed
             self._pending, self._useless, self._committed = [], set(), None
-            try:
-                committed.set_result(await loop.run_in_executor(self._thread, self._write, batch, useless))
-            except CommonError as error:
+            written = loop.run_in_executor(self._thread, self._write, batch, useless)
+            await asyncio.wait([written])
+            if error := written.exception():
                 committed.set_exception(error)
                 committed.exception()  # seen, also if those who waited are cancelled by now
+            else:
+                committed.set_result(written.result())
         self._flushing = False
 
     def _write(self, batch: list[tuple[bytes, dict]], useless: set[bytes]) -> set[bytes]:
@@ -203,8 +205,10 @@ def _insert(writer: sqlite3.Connection, batch: list[tuple[bytes, dict]], useless
         writer.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in useless])
         if writer.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows).rowcount < len(rows):
             for key, packed in rows:
-                (held,) = writer.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
-                there |= {key} if held != packed else set()
+                held = writer.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+                if held is None:  # neither let in nor there
+                    raise sqlite3.DatabaseError("its index does not fit its rows")
+                there |= {key} if held[0] != packed else set()
         writer.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
