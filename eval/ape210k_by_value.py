@@ -45,26 +45,9 @@ def last_statement(output: str) -> str:
     return "".join(output.strip().splitlines()[-1:])
 
 
-def gold_text(target: str) -> str:
-    """`(106)` and `106．` are 106; `((4/5))` and `(4/5)` are (4/5)."""
-    answer = target.strip().rstrip("．。. ")
-    inner = answer[1:-1]
-    wrapped = answer.startswith("(") and answer.endswith(")") and _balanced(inner)
-    return inner if wrapped and inner else answer
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            return False
-    return depth == 0
-
-
 def is_equal(target: str, output: str) -> bool | None:
     """Whether the last stated answer has the gold value, however written; None for a gold that is not one number."""
-    gold = values(gold_text(target))
+    gold = values(target)
     if len(gold) != 1:
         return None
     stated = NUMBERED.sub("", last_statement(output)).removeprefix(ANSWER)

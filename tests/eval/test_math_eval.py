@@ -124,6 +124,7 @@ def test_ape210k_verdicts(target, output, released, by_value):
         ("279", "（1）5元\n（2）279元", True),
         ("2", "（1）5元\n（2）279元", False),
         ("5", "答：5元\n答：6元", False),
+        ("(2(1/2))。", "答：2.5", True),
         ("(9)", "9" * 5000, False),
         ("不知道", "不知道", None),
         ("5；6", "5；6", None),
