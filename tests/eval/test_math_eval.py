@@ -134,6 +134,18 @@ def test_values_are_equal_however_they_are_written(target, output, equal):
     assert ape210k_by_value.is_equal(target, output) == equal
 
 
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("答：4个\n答：5个", "4；5 is in the answers after 答："),
+        ("（1）4\n（2）6", "4；5 is not in the ends of numbered parts"),
+        ("4/5", "4；5 is in the last line"),
+    ],
+)
+def test_a_verdict_says_why(output, reason):
+    assert evaluate_ape210k.judge("(4/5)", output)["reason"] == reason
+
+
 @given(st.integers(0, 10**6), st.integers(0, 9))
 def test_an_answer_is_not_cut_out_of_a_longer_number(number, digit):
     assert evaluate_ape210k.judge(str(number), f"答：{number}元")["is_correct"]
