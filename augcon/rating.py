@@ -13,7 +13,7 @@ from common.llm import Ask, LLMOptions, Request, work_rows
 from common.prompts import fill
 from common.step import Step, need
 
-_MARK = re.compile(r"(?<![\d.])(10|[1-9])(?![\d])")
+_MARK = re.compile(r"(?<![\d.])(10|[1-9])(?!\d|\.\d)")
 UNRATED = float("nan")  # ranked last
 
 
