@@ -10,6 +10,7 @@ out  the best `sample_rate` of them, highest score first
 import argparse
 import sys
 from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
@@ -51,6 +52,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def write_baselines(
+    args: argparse.Namespace, lengths: Sequence[int], count: int, rows_of: Callable[[list[int]], list[dict]]
+) -> None:
+    """As many rows at random, and as many of the longest: what any selection must beat."""
+    if args.random_baseline:
+        write_rows(args.random_baseline, rows_of(random_rows(len(lengths), count, args.seed)), allow_nan=True)
+    if args.length_baseline:
+        write_rows(args.length_baseline, rows_of(longest_rows(lengths, count)), allow_nan=True)
+
+
 def main() -> None:
     args = parse_args()
     baselines = [path for path in (args.random_baseline, args.length_baseline) if path]
@@ -59,9 +70,8 @@ def main() -> None:
         places, scores, lengths, groups = array("q"), array("d"), array("q"), []
 
         def facts_of(row: dict) -> tuple[float, str]:
-            return score_of(row, args.key_name, args.paper_exact), need(
-                row, args.per_key, object
-            ) if args.per_key else ""
+            group = need(row, args.per_key, object) if args.per_key else ""
+            return score_of(row, args.key_name, args.paper_exact), group
 
         for place, row, (score, group) in step.values(facts_of):
             places.append(place)
@@ -81,10 +91,7 @@ def main() -> None:
             step.write(row | {"index": places[index]} if args.add_index else row)
         not_kept = len(scores) - len(chosen)
         step.counts.update({"kept": len(chosen), "not kept": not_kept, "done": not_kept})
-        if args.random_baseline:
-            write_rows(args.random_baseline, rows_of(random_rows(len(scores), len(chosen), args.seed)), allow_nan=True)
-        if args.length_baseline:
-            write_rows(args.length_baseline, rows_of(longest_rows(lengths, len(chosen))), allow_nan=True)
+        write_baselines(args, lengths, len(chosen), rows_of)
 
 
 if __name__ == "__main__":
