@@ -151,7 +151,7 @@ def _saved(folder: Path, name: str, key: str, kind: Any = list, default: Any = .
 
 def _plain_name(file: Path, name: Any) -> str:
     """A dataset consists of files inside its folder."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name:
         raise BadInput(f"{file}: names {name!r} where the plain name of a file in this folder was expected")
     return name
 

@@ -159,6 +159,32 @@ def test_globs_in_odd_folders_and_beside_their_own_output(tmp_path, monkeypatch,
     assert line.startswith(f"{tmp_path}/{folder}/b/more.jsonl: came after the run")
 
 
+def test_an_output_may_be_a_folder_whose_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "model2"):
+        Path(name).mkdir()
+        Path(name, "weights").write_text("1")
+    write_rows("in.jsonl", [{"n": 0}])
+    inputs = manifest.hash_inputs(["in.jsonl"])
+    manifest.write("model", inputs=inputs, outputs={"model/weights": manifest.hash_file("model/weights")})
+    assert manifest.verify("model") == []
+    shutil.copy("model.manifest.json", "model2.manifest.json")
+    assert manifest.verify("model2") == [
+        f"{tmp_path}/model2: is not an output of the run that model2.manifest.json tells of"
+    ]
+    flip(Path("model/weights"), 0)
+    assert manifest.verify("model") == [f"{tmp_path}/model/weights: changed since the run"]
+
+
+def test_hashes_that_are_not_compared_are_only_taken(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"n": 0}])
+    before = manifest.stamps([tmp_path / "in.jsonl"])
+    write_rows(tmp_path / "in.jsonl", [{"n": 1}])
+    assert list(manifest.hash_inputs([tmp_path / "in.jsonl"])) == [str(tmp_path / "in.jsonl")]
+    with pytest.raises(BadInput, match="changed while it was read"):
+        manifest.hash_inputs([tmp_path / "in.jsonl"], before)
+
+
 def test_a_literal_name_with_stars_is_no_glob(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_rows("in*.jsonl", [{"n": 0}])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import pickle
 import sys
 import uuid
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from common.errors import BadInput, Reject, UnwritableRow
+from common.errors import BadInput, CommonError, Reject, UnwritableRow
 from common.rows import RowWriter, count_rows, dump_row, read_rows, scan_rows, schema_of, write_rows
 from common.step import Step, map_rows
 
@@ -91,6 +92,48 @@ def test_types_of_several_tables_and_of_what_has_none(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(BadInput, match="bad.parquet: cannot be read"):
         schema_of(tmp_path / "bad.parquet")
+
+
+def test_what_has_no_schema_is_not_waited_for(tmp_path):
+    for ending in (".parquet", ".arrow"):
+        os.mkfifo(tmp_path / f"fifo{ending}")
+        assert schema_of(tmp_path / f"fifo{ending}") is None
+
+
+def test_a_folder_with_one_split_needs_no_name_and_one_with_two_does(tmp_path):
+    datasets.disable_progress_bars()
+    rows = datasets.Dataset.from_list([{"n": 1}])
+    for splits in (["train"], ["test"], ["train", "test"]):
+        path = tmp_path / "_".join(splits)
+        datasets.DatasetDict({split: rows for split in splits}).save_to_disk(str(path))
+        for split in splits:
+            assert list(read_rows(path, split=split)) == [{"n": 1}]
+        if len(splits) == 1:
+            assert list(read_rows(path)) == [{"n": 1}] and count_rows(path) == 1
+        else:
+            with pytest.raises(BadInput, match="train_test: name one of its splits with --split: train, test"):
+                list(read_rows(path))
+        with pytest.raises(BadInput, match=f"name one of its splits with --split: {', '.join(splits)}"):
+            list(read_rows(path, split="validation"))
+
+
+@pytest.mark.parametrize("ending", (".parquet", ".arrow"))
+def test_a_bad_cell_far_down_is_named_with_its_row(tmp_path, ending):
+    column = pa.array([b"good"] * 2500 + [b"\xff", b"good"]).view(pa.string())
+    table = pa.table({"a": column})
+    if ending == ".parquet":
+        pq.write_table(table, tmp_path / "in.parquet", row_group_size=700)
+    else:
+        with pa.ipc.new_stream(tmp_path / "in.arrow", table.schema) as stream:
+            stream.write_table(table, max_chunksize=1700)
+    rows = list(scan_rows(tmp_path / f"in{ending}"))
+    assert len(rows) == 2502 and [row.index for row in rows if not isinstance(row, dict)] == [2500]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_column_of_two_types_is_named(tmp_path, ending):
+    with pytest.raises(CommonError, match=f"out{ending}: cannot be written: column 'a': .*; .jsonl holds any mixture"):
+        write_rows(tmp_path / f"out{ending}", [{"b": 1, "a": 1}, {"b": 1, "a": "x"}])
 
 
 def parts_of(file: pa.OSFile) -> list[int]:
