@@ -163,7 +163,7 @@ def test_an_output_may_be_a_folder_whose_files_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("model", "model2"):
         Path(name).mkdir()
-        Path(name, "weights").write_text("1")
+        Path(name, "weights").write_bytes(b"1")
     write_rows("in.jsonl", [{"n": 0}])
     inputs = manifest.hash_inputs(["in.jsonl"])
     manifest.write("model", inputs=inputs, outputs={"model/weights": manifest.hash_file("model/weights")})
