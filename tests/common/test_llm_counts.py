@@ -1,0 +1,150 @@
+"""What a run counts, orders and adds up."""
+
+import datetime
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import Paused
+from common.llm import Request, ask_rows, in_order, llm_options, work_rows
+from common.rows import read_rows, write_rows
+from common.step import Step, step_options
+from tests.common.scripted_server import completion, ok, scripted_server
+from tests.common.test_llm import ask, echo, llm_args, quick_retries  # noqa: F401
+
+
+@given(st.permutations(range(12)), st.integers(0, 4), st.sets(st.integers(0, 11)))
+def test_rows_come_out_in_order_whatever_order_they_are_done_in(order, kept, not_json):
+    """Some wait in memory, some in a file that is written to again after it was read from."""
+    written = []
+
+    class Noted:
+        def write_or_reject(self, index, rows, row):
+            assert row == index
+            written.extend(rows)
+
+        def reject(self, index, reason):
+            written.append({"rejected": index})
+
+    before, in_order.KEPT_IN_MEMORY = in_order.KEPT_IN_MEMORY, kept
+    try:
+        outcomes = in_order.InOrder(Noted())
+        for index in order:
+            value = datetime.date(2026, 1, 1) if index in not_json else "x" * (index % 5) + "\ud83d"
+            rows = {"rows": [{"index": index, "value": value}], "row": index}
+            outcomes.put(index, {"reject": [index, "why"]} if index % 4 == 3 else rows)
+    finally:
+        in_order.KEPT_IN_MEMORY = before
+    assert [row.get("index", row.get("rejected")) for row in written] == list(range(12))
+    assert all(
+        row["value"] == "x" * (row["index"] % 5) + "\ud83d" for row in written if isinstance(row.get("value"), str)
+    )
+
+
+def test_max_requests_is_kept_to_the_request(ask):  # noqa: F811
+    with scripted_server(echo) as server:
+        for paid in (8, 16):
+            with pytest.raises(Paused, match="stopped after 8 requests"):
+                ask([f"q{number}" for number in range(20)], server.url, "--max_requests", "8")
+            assert len(server.bodies) == paid
+        assert len(ask([f"q{number}" for number in range(20)], server.url, "--max_requests", "4")) == 20
+
+
+def run(tmp_path, server, request, rows=1, **options):
+    args = llm_args(tmp_path, base_url=[server.url], **options)
+    write_rows(tmp_path / "in.jsonl", [{"question": f"q{number}"} for number in range(rows)])
+    answers = []
+
+    def use_answer(row, answer):
+        answers.append(answer)
+        return {"texts": answer.texts}
+
+    with Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl", **step_options(args)) as step:
+        ask_rows(step, llm_options(args), lambda row: request, use_answer)
+    return answers
+
+
+def test_choices_are_put_in_the_order_of_their_numbers(tmp_path):
+    answer = completion("first", "second", "third")
+    answer["choices"] = [answer["choices"][place] | {"logprobs": {"place": place}} for place in (2, 0, 1)]
+    with scripted_server(lambda *_: (200, answer, {})) as server:
+        for _ in range(2):
+            (got,) = run(tmp_path, server, Request(messages=[], n=3, logprobs=True, top_logprobs=2))
+            assert got.texts == ["first", "second", "third"]
+            assert [place["place"] for place in got.logprobs] == [0, 1, 2]
+        assert server.bodies[0]["logprobs"] is True and server.bodies[0]["top_logprobs"] == 2
+        assert run(tmp_path, server, Request(messages=[], n=3))[0].logprobs == []
+
+
+def test_cost_is_that_of_what_was_paid_for_in_this_run(ask):  # noqa: F811
+    def cost(*questions):
+        ask(questions, server.url, "--price_in", "1000", "--price_out", "30000")
+        return ask.manifest()["llm"]["cost_of_this_run"], ask.manifest()["counts"]
+
+    with scripted_server(echo) as server:  # 3 tokens in and 2 out each
+        assert cost("a", "b")[0] == pytest.approx(2 * (3 * 0.001 + 2 * 0.03))
+        paid, counts = cost("a", "b", "c")
+        assert paid == pytest.approx(3 * 0.001 + 2 * 0.03)
+        assert counts["tokens in"] == 9 and counts["tokens out"] == 6
+        assert counts["from the store"] == 2 and counts["requests"] == 1
+
+
+def printed(capsys):
+    lines = [line.split(None, 2) for line in capsys.readouterr().out.splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_dry_run_counts_each_of_n_answers_and_asks_for_what_the_store_lacks(tmp_path, capsys):
+    request = Request(messages=[{"role": "user", "content": "12345678"}], n=3, max_tokens=100)
+    with scripted_server(lambda body, _: ok(*"abc"[: body["n"]])) as server:
+        with pytest.raises(SystemExit):
+            run(tmp_path, server, request, rows=4, dry_run=True, price_in=1e6, price_out=1e3, tokens_per_second=1)
+        shown = printed(capsys)
+        assert shown["requests"] == ["4"] and shown["prompt"][1] == "about 8" and shown["answer"][1] == "at most 1,200"
+        assert shown["cost"][1].endswith("9.20") and "0.33 h" in shown["time"][1]
+        assert not server.bodies
+        run(tmp_path, server, request, model="scripted")
+        with pytest.raises(SystemExit):
+            run(tmp_path, server, request, dry_run=True, model="scripted")
+        assert printed(capsys)["requests"] == ["0", "(1 more are in the store)"]
+        with pytest.raises(SystemExit):
+            run(
+                tmp_path,
+                server,
+                Request(messages=request.messages, n=4, max_tokens=100),
+                dry_run=True,
+                model="scripted",
+            )
+        assert printed(capsys)["requests"][0] == "1"
+
+
+def test_what_depends_on_answers_can_be_estimated(tmp_path, capsys):
+    args = llm_args(tmp_path, dry_run=True)
+    write_rows(tmp_path / "in.jsonl", [{"length": length} for length in (3, 4)])
+    with pytest.raises(SystemExit), Step([tmp_path / "in.jsonl"], tmp_path / "out.jsonl") as step:
+        work_rows(step, llm_options(args), None, lambda row: (row["length"], 10 * row["length"], 100))
+    shown = printed(capsys)
+    assert shown["requests"] == ["7"] and shown["prompt"][1] == "about 70" and shown["answer"][1] == "at most 200"
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_row_that_the_output_cannot_hold_is_set_aside(ask):  # noqa: F811
+    reply = {"q0": "fine", "q1": "half \ud83d of a pair", "q2": "fine"}
+    with scripted_server(lambda body, _: ok(reply[body["messages"][0]["content"]])) as server:
+        rows = ask(list(reply), server.url, output="out.parquet")
+        again = ask(list(reply), server.url, output="out.parquet")
+    assert [row["id"] for row in rows] == [0, 2] and again == rows and len(server.bodies) == 3
+    (rejected,) = read_rows(ask.folder / "out.parquet.rejected.jsonl")
+    assert rejected["index"] == 1 and rejected["row"]["prompt"] == "q1"
+
+
+def test_the_manifest_says_what_was_asked_how_and_of_whom(ask):  # noqa: F811
+    with scripted_server(lambda body, n: (500, {}, {}) if n == 0 else echo(body, n)) as server:
+        ask(["a", "b"], server.url, "--temperature", "0.5", "--concurrency", "1")
+    facts = ask.manifest()
+    assert facts["llm"]["model"] == "scripted" and facts["llm"]["served_as"] == ["scripted"]
+    assert facts["llm"]["base_urls"] == [server.url]
+    assert facts["llm"]["errors"] == {"InternalServerError 500": 1} and facts["counts"]["retries"] == 1
+    assert json.dumps(facts["llm"]["options"], sort_keys=True) == '{"max_tokens": 1024, "temperature": 0.5}'
