@@ -5,7 +5,7 @@
 # 100,000 conversations ask for about 333,000 answers; the paper paid 38.57 USD for them with gpt-4o-mini.
 # What follows the script's name goes to the steps that ask the model; more variables: webr/settings.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source webr/settings.sh
 

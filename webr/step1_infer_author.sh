@@ -3,7 +3,7 @@
 # The same command again goes on where it stopped. With OPENAI_BASE_URL set, that server is asked and none is started.
 #   DATA=pages.jsonl bash webr/step1_infer_author.sh --dedup_pages
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source webr/settings.sh
 

@@ -3,7 +3,7 @@
 # The same command again goes on where it stopped. With OPENAI_BASE_URL set, that server is asked and none is started.
 #   bash webr/step3_make_responses.sh --max_tokens 2048
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source webr/settings.sh
 

@@ -3,7 +3,7 @@
 # CPU only, one core, about a minute for 100,000 rows.
 #   SAVE_NUM=100000 bash webr/step5_postprocess.sh      # exactly so many, the paper's size, or how many pages it takes
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source webr/settings.sh
 

@@ -3,7 +3,7 @@
 #   bash webr/step6_train.sh
 #   MODEL=Qwen/Qwen2.5-7B NUM_GPUS=8 bash webr/step6_train.sh   |   HOSTFILE=hosts.txt bash …   |   bash … --lora_r 16
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source common/training/launch.sh
 

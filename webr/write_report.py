@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common import report
 from common.errors import BadInput
 from common.program import make_parser, run_main
-from common.rows import read_rows
+from common.rows import read_rows, refuse_overlap
 from webr.guards import copied_share
 from webr.history import Run, pages_behind, runs_behind
 from webr.near_duplicates import word_ids
@@ -211,6 +211,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    refuse_overlap([args.data_path], [args.save_path])
     report.write_report(args.save_path, "WebR", *build(args.data_path, args.shown, args.seed))
 
 
