@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import Reject
 from common.program import make_parser, progress, run_main
-from common.rows import read_rows, write_text
+from common.rows import input_files, read_rows, refuse_overlap, write_text
 from web_to_sft import cleaning_rules, conversions
 from web_to_sft.fuzzy_pairs import Index, match_all
 from web_to_sft.inputs import add_column_arguments, split_of, text_of
@@ -36,6 +36,11 @@ VERDICTS = (("is_correct", "is_equal"), ("match", "last_match"))  # the released
 def point(part: str, name: str, rows: int, touched: int, switch: str) -> dict[str, Any]:
     share = touched / rows if rows else None
     return {"part": part, "point": name, "rows": rows, "touched": touched, "share": share, "switch": switch}
+
+
+def shown(line: dict[str, Any]) -> str:
+    share = "-" if line["share"] is None else f"{line['share']:.1%}"
+    return f"{line['part']:14} {line['point']:34} {share:>7} of {line['rows']:>7,} rows   {line['switch']}"
 
 
 def points_of(
@@ -104,6 +109,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    inputs = [args.data_path, args.high_quality_path, args.converted_path, args.scored_path]
+    if args.save_path:
+        refuse_overlap([file for path in inputs if path for file in input_files(path)], [args.save_path])
 
     def rows(path: str) -> Iterator[dict]:
         return read_rows(path, split_of(path, args.split))
@@ -127,8 +135,7 @@ def main() -> None:
     if args.scored_path:
         points += verdict_points(args.scored_path)
     for line in points:
-        share = "-" if line["share"] is None else f"{line['share']:.1%}"
-        print(f"{line['part']:14} {line['point']:34} {share:>7} of {line['rows']:>7,} rows   {line['switch']}")
+        print(shown(line))
     if args.save_path:
         write_text(Path(args.save_path), json.dumps(points, ensure_ascii=False, indent=1) + "\n")
 

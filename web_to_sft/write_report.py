@@ -20,7 +20,7 @@ from common import manifest, report
 from common.errors import BadInput
 from common.llm.standin.answers import MODEL as STANDIN
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows
+from common.rows import read_rows, refuse_overlap
 from web_to_sft.inputs import rows_at, text_of
 
 STEPS = ("pairs.jsonl", "converter_model", "converted.jsonl", "solver.jsonl", "solver_model")
@@ -42,6 +42,12 @@ class Run:
 
     def scored(self) -> list[Path]:
         return sorted((self.folder / "evaluation").glob("*.scored.jsonl"))
+
+    def files(self) -> list[Path]:
+        """What a report must not be written over: all of the run but earlier reports, and the rows it began with."""
+        given = self.manifests["pairs.jsonl"]["arguments"]
+        below = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".html"]
+        return [*below, Path(given["web_path"]), Path(given["high_quality_path"])]
 
     def solver_is_standin(self) -> bool:
         """Whether rules answered the test questions: their accuracy would be nothing, and say nothing."""
@@ -195,6 +201,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     run = Run(args.folder, args.shown, args.seed)
+    refuse_overlap(run.files(), [args.save_path])
     sections = [report.section("At a glance", report.tiles(tiles(run)))]
     sections += training_section(run) + evaluation_sections(run) + conversion_sections(run) + pair_sections(run)
     report.write_report(args.save_path, "Web to SFT", str(args.folder), sections)

@@ -489,6 +489,31 @@ def test_table_gives_mean_and_spread(tmp_path):
     assert printed.count("60.0 % ± 14.1") == 6 and "2 seeds" in printed
 
 
+@pytest.mark.parametrize(
+    "name", ["web.jsonl", "pairs.jsonl", "pairs.jsonl.near_misses.jsonl", "pairs.jsonl.manifest.json"]
+)
+def test_reports_are_not_written_over_what_they_tell_of(call, tmp_path, name):
+    (tmp_path / "web.jsonl").write_bytes(WEB.read_bytes())
+    match(call, tmp_path, web=tmp_path / "web.jsonl")
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(BadInput, match="both input and output"):
+        call(write_report, "--folder", tmp_path, "--save_path", tmp_path / "." / name)
+    if name == "web.jsonl":
+        with pytest.raises(BadInput, match="both input and output"):
+            call(compare_modes, "--data_path", tmp_path / name, "--save_path", tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    for _ in range(2):  # an earlier report may be
+        call(write_report, "--folder", tmp_path, "--save_path", tmp_path / "report.html")
+
+
+def test_step1_refuses_its_near_misses_as_input(call, tmp_path):
+    misses = tmp_path / "pairs.jsonl.near_misses.jsonl"
+    misses.write_bytes(WEB.read_bytes())
+    with pytest.raises(BadInput, match="both input and output"):
+        match(call, tmp_path, web=misses)
+    assert misses.read_bytes() == WEB.read_bytes()
+
+
 def test_compare_modes_counts_what_each_point_touches(call, tmp_path):
     analyses = ["甲， =3，=4乙", "3*4=12，共12个苹果树", "解答：(1)3+4=7（个）。解答：(2)7+1=8（个）。", "3\n5千克，=7"]
     write_rows(
