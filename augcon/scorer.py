@@ -104,14 +104,17 @@ class Scorer(NamedTuple):
         return model.score(rows.to(model.score.weight.dtype)).squeeze(-1).float()
 
 
-def token_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Places of texts, longest first, as many as fit with their padding."""
+def token_batches(lengths: Sequence[int], batch_tokens: int, most_padding: float = 0.05) -> Iterator[list[int]]:
+    """Places of texts, longest first: as many as fit into so many tokens, and as are nearly of one length."""
     batch: list[int] = []
+    tokens = 0
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+        padded = lengths[batch[0]] * (len(batch) + 1) if batch else 0
+        if padded > batch_tokens or padded > (1 + most_padding) * (tokens + lengths[place]):
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(place)
+        tokens += lengths[place]
     if batch:
         yield batch
 
