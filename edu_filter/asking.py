@@ -1,7 +1,7 @@
 """What the steps that ask a model share: the documents to ask about, their prompts, and the released command line."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class Prompts:
     folder: str | None = None
     max_chars: int = MAX_CHARS
     paper_exact: bool = False
+    response_format: dict | None = field(default=None, hash=False)
 
     def language(self, text: str) -> str:
         """Of the prompt: the document's own if there are prompts in it, else English."""
@@ -81,7 +82,8 @@ class Prompts:
         # A document can carry a score or the end of its own fence; neither may look like ours.
         text = without_marks(self.shown(text), *fences)
         used = {key: value for key, value in more.items() if "{" + key + "}" in template}
-        return Request(messages=[{"role": "user", "content": fill(template, text=text, **used)}])
+        messages = [{"role": "user", "content": fill(template, text=text, **used)}]
+        return Request(messages, response_format=self.response_format)
 
     def hashes(self) -> dict[str, str]:
         return {lang: hash_text(load(self.name, lang, self.path, self.folder)) for lang in PROMPT_LANGUAGES}

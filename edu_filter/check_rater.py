@@ -110,7 +110,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.0, max_tokens=512)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.save_path.endswith(".json"):
+        parser.error("--save_path: the figures get the name with .json; give the rows another ending")
+    return args
 
 
 def main() -> None:

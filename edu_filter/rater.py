@@ -1,9 +1,10 @@
 """One document and one rater: asked, asked for the number alone if that is missing, rejected in the end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from common.errors import AnswerRejected, Reject
-from common.llm import Ask, Request
+from common.llm import Ask
 from edu_filter.asking import Prompts, document_of
 from edu_filter.ratings import MARKS, int_score, parse_rating, reason_of
 
@@ -35,11 +36,8 @@ def rate(
                 # The same request would get the same reply: temperature is 0.
                 asked = ONLY_THE_NUMBER[lang].format(mark=MARKS[lang])
                 more = [{"role": "assistant", "content": answer.text}, {"role": "user", "content": asked}]
-                request = (
-                    Request(first.messages, max_tokens=MORE_TOKENS * max_tokens)
-                    if cut
-                    else Request(first.messages + more)
-                )
+                longer = replace(first, max_tokens=MORE_TOKENS * max_tokens)
+                request = longer if cut else replace(first, messages=first.messages + more)
                 continue
             facts = {"rating": rating, "int_rating": int_score(rating), "reason": reason_of(answer.text)}
             return row | facts | {"lang": lang, "rater": rater, "rated_chars": len(prompts.shown(text))}

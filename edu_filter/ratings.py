@@ -21,6 +21,22 @@ MARKS = {
     "zh": "教育评分",
 }
 HIGHEST = 5
+JSON_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "rating",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {
+                "reason": {"type": "string"},
+                "score": {"type": "integer", "minimum": 0, "maximum": HIGHEST},
+            },
+            "required": ["reason", "score"],
+            "additionalProperties": False,
+        },
+    },
+}
 
 # ---------------------------------------------------------------- as released
 
@@ -75,6 +91,8 @@ _WORDS_BETWEEN = 4  # mark and number: "is in the end"
 
 def parse_rating(reply: str) -> float:
     """The last rating in the reply, whichever language its mark is in; Reject says why there is none from 0 to 5."""
+    if (given := _from_json(reply)) is not None:
+        return _on_the_scale(given["score"])
     text = folded(reply)
     marks = list(_MARK.finditer(text))
     if not marks:
@@ -91,9 +109,26 @@ def parse_rating(reply: str) -> float:
         earlier = _number_after(same_line)
         if earlier and earlier[0] != rating and len(re.findall(r"\w+", same_line[earlier[1] :])) <= 1:
             raise Reject(f"two educational scores on one line: {earlier[0]:g} and {rating:g}")
+    return _on_the_scale(rating)
+
+
+def _on_the_scale(rating: float) -> float:
     if not 0 <= rating <= HIGHEST:
         raise Reject(f"the educational score is {rating:g}, not 0 to {HIGHEST}")
-    return rating
+    return float(rating)
+
+
+def _from_json(reply: str) -> dict | None:
+    """{"reason": ..., "score": 3}, as --json_schema asks for; also fenced."""
+    text = re.sub(r"^```(?:json)?|```$", "", reply.strip()).strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    good = isinstance(found, dict) and isinstance(found.get("score"), int | float) and found["score"] is not True
+    return found if good else None
 
 
 def _number_after(tail: str) -> tuple[float, int] | None:
@@ -124,6 +159,8 @@ def _number_after(tail: str) -> tuple[float, int] | None:
 
 def reason_of(reply: str) -> str:
     """What the rater says before its last mark."""
+    if (given := _from_json(reply)) is not None:
+        return str(given.get("reason", ""))
     lines = reply.splitlines()
     marked = [place for place, line in enumerate(lines) if _MARK.search(folded(line))]
     return "\n".join(lines[: marked[-1]]).strip() if marked else reply.strip()

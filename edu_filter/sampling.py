@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import BadRow
@@ -78,3 +79,11 @@ class SampledStep(Step):
     def bad_row(self, index: int, why: Any, row: Any) -> tuple[int, str, Any]:
         """Named by its place in the input, not in the sample."""
         return index, *super().bad_row(self._places[index] if self._places else index, why, row)[1:]
+
+
+def step_on_documents(
+    data_path: str, rows_path: str, released: Path | None, prompt_path: str | None, **options: Any
+) -> SampledStep:
+    """The released file is a side output, and needs row numbers; the prompt of the user is something that is read."""
+    writes, reads = [released] if released else [], [prompt_path] if prompt_path else []
+    return SampledStep([data_path], rows_path, number_rows=bool(released), writes=writes, reads=reads, **options)

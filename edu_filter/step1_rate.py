@@ -31,8 +31,8 @@ from edu_filter.asking import (
     prompts_of,
 )
 from edu_filter.rater import rate
-from edu_filter.ratings import released_json, released_rating
-from edu_filter.sampling import SampledStep, sampler
+from edu_filter.ratings import JSON_SCHEMA, released_json, released_rating
+from edu_filter.sampling import sampler, step_on_documents
 
 
 def use_released(row: dict, answer: Answer) -> dict:
@@ -60,6 +60,7 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--sample_num", type=positive, help="rate so many rows, drawn evenly; without it all")
     group.add_argument("--sample_by_lang", action="store_true", help="as many rows of each language, as far as they go")
     group.add_argument("--seed", type=int, default=0, help="of the sample")
+    group.add_argument("--json_schema", action="store_true", help="ask the server for JSON: reason and score")
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.0, max_tokens=512)
     args = parser.parse_args()
@@ -73,15 +74,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     prompts = prompts_of(args, "rate" if args.rubric == "points" else "rate_levels")
+    prompts = dataclasses.replace(prompts, response_format=JSON_SCHEMA if args.json_schema else None)
     released, rows_path = json_and_rows(args.save_path)
     rows = count_documents(args.data_path, args.split) if args.paper_exact else 0
     asked = asked_when_released(rows, args.batch_size) if args.paper_exact else None
     sample = sampler(args.sample_num, args.seed, args.text_column if args.sample_by_lang else None)
     options = llm_options(args)
-    with SampledStep(
-        [args.data_path], rows_path, sample=sample, first=asked, number_rows=released is not None,
-        writes=[released] if released else [], **step_options(args),
-    ) as step:  # fmt: skip
+    options_of_step = {"sample": sample, "first": asked, **step_options(args)}
+    with step_on_documents(args.data_path, rows_path, released, args.prompt_path, **options_of_step) as step:
         step.facts["prompts"] = prompts.hashes()
 
         def make_request(row: dict) -> Request:

@@ -18,10 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common import manifest
-from common.errors import CommonError
 from common.model_identity import model_identity
 from common.program import make_parser, positive, run_main
-from common.rows import count_rows, read_rows
+from common.rows import count_rows, read_rows, refuse_overlap
 from common.shards import Task, add_shard_arguments, pair_shards, run_shards, shard_options
 from edu_filter.asking import documents
 from edu_filter.corpus import LONG, Scoring, kept_at, score_file
@@ -129,9 +128,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     scoring, tasks = scoring_of(args), pair_shards(documents(args.dataset), args.output_dir)
-    for source, target in tasks:
-        if Path(source).resolve() == Path(target).resolve():
-            raise CommonError(f"{source}: is both input and output; choose another --output_dir")
+    refuse_overlap([source for source, _ in tasks], [target for _, target in tasks])
     if args.dry_run:
         print_plan(scoring, tasks, args.num_gpus or args.num_workers)
         return

@@ -118,7 +118,8 @@ def main() -> None:
         keep = by_language(args.per_lang, args.text_column)
     else:
         keep = best(args.data_path, args.split, args.keep_num, args.keep_share)
-    with Step([args.data_path], args.save_path, **step_options(args)) as step:
+    reads = [args.per_lang] if args.per_lang else []
+    with Step([args.data_path], args.save_path, reads=reads, **step_options(args)) as step:
         map_rows(step, kept_or_not(step, keep))
 
 

@@ -42,7 +42,7 @@ from edu_filter.labels import (
     released_entry,
     released_labels,
 )
-from edu_filter.sampling import SampledStep, sampler
+from edu_filter.sampling import sampler, step_on_documents
 
 
 def label_requests(prompts: Prompts, column: str, taxonomy: Taxonomy) -> Callable[[dict], Request]:
@@ -111,10 +111,9 @@ def main() -> None:
     released, rows_path = json_and_rows(args.save_path)
     rows = count_documents(args.data_path, args.split) if args.paper_exact else 0
     asked = asked_when_released(rows, args.batch_size) if args.paper_exact else None
-    with SampledStep(
-        [args.data_path], rows_path, sample=sampler(args.sample_num, args.seed), first=asked,
-        number_rows=released is not None, writes=[released] if released else [], **step_options(args),
-    ) as step:  # fmt: skip
+    sample = sampler(args.sample_num, args.seed)
+    options_of_step = {"sample": sample, "first": asked, **step_options(args)}
+    with step_on_documents(args.data_path, rows_path, released, args.prompt_path, **options_of_step) as step:
         step.facts["prompts"] = prompts.hashes()
         make_request = label_requests(prompts, args.text_column, taxonomy)
         if args.paper_exact:

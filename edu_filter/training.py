@@ -17,6 +17,7 @@ import torch
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import Ridge
 
+from common.errors import BadInput
 from common.model_identity import model_identity
 from common.program import progress
 from edu_filter import metrics
@@ -29,6 +30,7 @@ from edu_filter.split import released_split, split
 
 CURVE = (1 / 8, 1 / 4, 1 / 2)  # of the training rows; all of them is the head itself
 BASELINE_ROWS = 20_000  # more do not help a unigram ridge and take minutes
+MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 FEW = 100  # rows: below this a figure is a guess
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -77,6 +79,7 @@ class Result:
 
 
 def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) -> Result:
+    refuse_foreign(Path(model_folder))
     labels, texts = np.array([one.label for one in rated]), [one.text for one in rated]
     if settings.paper_exact:
         (train_rows, test_rows), facts = released_split(labels.tolist()), {}
@@ -230,6 +233,13 @@ def learning_curve(
         scores = head_scores(head, vectors, test_rows, settings.eval_batch_size)
         curve.append({"trained_on": len(rows)} | short(scores, labels[test_rows].astype(float)))
     return curve
+
+
+def refuse_foreign(folder: Path) -> None:
+    """What a model replaces must be a model: nothing that somebody else keeps there is removed."""
+    foreign = [file.name for file in folder.glob("*") if file.is_dir() or file.suffix not in MODEL_FILES]
+    if foreign:
+        raise BadInput(f"{folder}: holds {foreign[0]}, which is no part of a model; choose another --checkpoint_dir")
 
 
 def save(scorer: Scorer, folder: str | Path) -> None:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common import report
 from common.errors import BadInput
 from common.program import make_parser, run_main
-from common.rows import SIDE_FILES, read_rows
+from common.rows import SIDE_FILES, read_rows, refuse_overlap
 from edu_filter.corpus import histogram, kept_at
 
 FEW = 100  # rows: a figure on fewer is a guess
@@ -280,6 +280,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     folder = Path(args.folder)
+    read = [folder / name for name in ("ratings.jsonl", "agreement.json", "head", "scored", "plots/shares.json")]
+    refuse_overlap([path for path in read if path.exists()], [args.save_path])
     sections = []
     if (folder / "ratings.jsonl").exists():
         sections.append(rater_section(folder / "ratings.jsonl"))

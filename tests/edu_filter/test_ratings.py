@@ -106,3 +106,18 @@ def test_the_reason_is_what_stands_before_the_mark():
 
 def test_a_megabyte_of_marks_is_read_at_once():
     assert rating_of("PUNTUACIÓN EDUCATIVA: " * 50_000 + "4") == 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "rating"),
+    [
+        ('{"reason": "clear", "score": 4}', 4),
+        ('```json\n{"score": 2.5}\n```', 2.5),
+        ('{"score": 7}', None),
+        ('{"score": true}', None),
+    ],
+)
+def test_replies_in_json(reply, rating):
+    assert rating_of(reply) == rating
+    if rating == 4:
+        assert reason_of(reply) == "clear"

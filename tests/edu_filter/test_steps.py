@@ -200,6 +200,24 @@ def test_a_sample_is_the_same_rows_again_and_keeps_their_order(run, url, tmp_pat
     assert Counter(row["lang"] for row in rows) == {"es": 3, "pt": 3, "en": 3, "zh": 3}
 
 
+def test_json_is_asked_for_and_read(run, tmp_path):
+    with scripted_server(lambda body, number: ok('{"reason": "Con ejemplos.", "score": 4}')) as server:
+        write_rows(tmp_path / "in.jsonl", [{"texto": "El texto es corto y claro."}])
+        run(step1_rate, "--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl", "--json_schema",
+            "--base_url", server.url)  # fmt: skip
+        assert server.bodies[0]["response_format"]["json_schema"]["schema"]["required"] == ["reason", "score"]
+    (row,) = read_rows(tmp_path / "out.jsonl")
+    assert (row["rating"], row["reason"]) == (4, "Con ejemplos.")
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(run, finished, encoders, tmp_path):
+    (tmp_path / "head" / "model" / "work").mkdir(parents=True)
+    with pytest.raises(BadInput, match="work, which is no part of a model"):
+        run(step2_train_head, "--json_file", finished / "ratings.jsonl", "--checkpoint_dir", tmp_path / "head",
+            "--base_model", encoders["bert"])  # fmt: skip
+    assert (tmp_path / "head" / "model" / "work").is_dir()
+
+
 def test_a_dry_run_asks_nothing(run, tmp_path, capsys):
     for step in (step1_rate, step5_label):
         with pytest.raises(SystemExit) as ended:
