@@ -26,14 +26,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput
 from common.program import make_parser, run_main
-from common.rows import write_text
+from common.rows import refuse_overlap, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 UNITS = ("percent", "number")
 
 
+def figures_path(method: str) -> Path:
+    return ROOT / method / "paper_figures.json"
+
+
 def paper_figures(method: str) -> list[dict]:
-    path = ROOT / method / "paper_figures.json"
+    path = figures_path(method)
     if not path.is_file():
         known = sorted(file.parent.name for file in ROOT.glob("*/paper_figures.json"))
         raise BadInput(f"{path}: no figures of that method; there are {', '.join(known) or 'none yet'}")
@@ -52,13 +56,21 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"{path}: cannot be read as JSON: {error}") from error
 
 
-def results_below(folder: str, figures: list[dict]) -> dict[str, dict]:
-    """{file that a figure names: the result in it or of it}."""
-    found: dict[str, dict] = {}
+def files_below(folder: str, figures: list[dict]) -> dict[str, list[Path]]:
+    """{file that a figure names: where a result in it or of it may lie}."""
+    found = {}
     for name in sorted({name for figure in figures for name in figure.get("files", [])}):
         places = [name] if name.endswith(".json") else []
         places += [f"{name}.manifest.json", f"{name}.scored.jsonl.manifest.json"]
-        contents = [read_json(path) for place in places for path in sorted(Path(folder).rglob(place))]
+        found[name] = [path for place in places for path in sorted(Path(folder).rglob(place))]
+    return found
+
+
+def results_below(folder: str, figures: list[dict]) -> dict[str, dict]:
+    """{file that a figure names: the result in it or of it}."""
+    found: dict[str, dict] = {}
+    for name, paths in files_below(folder, figures).items():
+        contents = [read_json(path) for path in paths]
         results = [content.get("result", content) for content in contents if place_holds_result(content, figures, name)]
         if len(results) > 1:
             raise BadInput(f"{folder}: {name} is there twice; name the folder of one model")
@@ -155,12 +167,17 @@ def main() -> None:
     args = parse_args()
     figures = paper_figures(args.method)
     baseline = results_below(args.baseline, figures) if args.baseline else {}
+    if args.save_path:
+        folders = [args.results, *([args.baseline] if args.baseline else [])]
+        read = [path for folder in folders for paths in files_below(folder, figures).values() for path in paths]
+        refuse_overlap([figures_path(args.method), *read], [args.save_path])
     rows = compare(figures, results_below(args.results, figures), baseline)
     print(f"{'':60} {'ours':>10} {'paper':>14}")
     for row in rows:
         ours, paper = printed(row["ours"], row["unit"], "-"), printed(row["paper"], row["unit"], "not published")
         print(f"{row['what']:60} {ours:>10} {paper:>14}   {'; '.join(filter(None, [row['remark'], row['source']]))}")
     if args.save_path:
+        Path(args.save_path).parent.mkdir(parents=True, exist_ok=True)
         write_text(Path(args.save_path), json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
 
 

@@ -3,7 +3,7 @@
 #   bash superfiltering/report_selection.sh
 #   bash superfiltering/report_selection.sh --other_path results/llama/with_ifd.json      # beside another scorer
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 OUT=${OUT:-results/superfiltering}

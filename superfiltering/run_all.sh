@@ -5,7 +5,7 @@
 #   DATA=mine.json OUT=results/mine MODEL=gpt2 NUM_GPUS=8 bash superfiltering/run_all.sh
 # What follows the script's name goes to step 1: --start_token auto, --prompt chat. Training: step4_train.sh.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 DATA=${DATA:-data/alpaca_data.json}

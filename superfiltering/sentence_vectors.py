@@ -13,7 +13,7 @@ from common import manifest
 from common.conversations import as_messages, has_turns
 from common.errors import BadInput
 from common.program import progress
-from common.rows import replace_synced
+from common.rows import replacing
 from common.step import need
 
 KINDS = ("whole", "instruction", "response")
@@ -78,8 +78,6 @@ def vectors_once(texts: list[str], model_name: str, batch_size: int, device: str
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # there are none, or none that can be read: made anew
     vectors = embed(texts, model_name, batch_size, device)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, key=key, vectors=vectors)
-    replace_synced(part, path)
     return vectors

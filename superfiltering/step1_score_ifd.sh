@@ -4,7 +4,7 @@
 #   bash superfiltering/step1_score_ifd.sh                       # alpaca_data.json with GPT-2, the paper's setting
 #   DATA=wizard.json MODEL=meta-llama/Llama-2-7b-hf NUM_GPUS=1 bash superfiltering/step1_score_ifd.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 DATA=${DATA:-data/alpaca_data.json}

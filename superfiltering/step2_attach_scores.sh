@@ -2,7 +2,7 @@
 # Superfiltering step 2: the scores beside the rows. Seconds, no GPU.
 #   bash superfiltering/step2_attach_scores.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 DATA=${DATA:-data/alpaca_data.json}

@@ -3,7 +3,7 @@
 #   bash superfiltering/step3_select.sh
 #   SAMPLE_RATE=0.05 bash superfiltering/step3_select.sh         # the paper also trains on 5 and 15 %
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 OUT=${OUT:-results/superfiltering}

@@ -3,7 +3,7 @@
 #   bash superfiltering/step3_select_diverse.sh
 #   EMB_MODEL=/models/all-MiniLM-L6-v2 bash superfiltering/step3_select_diverse.sh       # an encoder in a folder, offline
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
 OUT=${OUT:-results/superfiltering}

@@ -3,7 +3,7 @@
 #   bash superfiltering/step4_train.sh
 #   DATA=random.json OUTPUT_DIR=results/superfiltering/random_model bash superfiltering/step4_train.sh   # to compare
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 source common/training/launch.sh
 

@@ -106,3 +106,14 @@ def test_a_result_without_a_usable_row_has_no_figure(folders, monkeypatch, capsy
     assert [line.split()[2:4] for line in lines if line.startswith("CMATH")] == [["-", "not"]]
     (gain,) = [line for line in lines if line.startswith("gain")]
     assert "not measured" in gain
+
+
+def test_the_table_is_not_written_over_a_result_and_its_folder_is_made(folders, monkeypatch, capsys):
+    arguments = ("--method", "web_to_sft", "--results", folders / "ours", "--save_path")
+    result = folders / "ours" / "cmath_dev.jsonl.scored.jsonl.manifest.json"
+    before = result.read_bytes()
+    with pytest.raises(BadInput, match="is both input and output"):
+        run(monkeypatch, capsys, *arguments, result)
+    assert result.read_bytes() == before
+    for _ in range(2):  # the table of an earlier run is no result
+        run(monkeypatch, capsys, *arguments, folders / "ours" / "deep" / "table.json")

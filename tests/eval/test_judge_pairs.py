@@ -14,7 +14,7 @@ from common.errors import CommonError, Reject
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from eval import judge_pairs
-from eval.verdicts import combine, outcome, parse_scores, released_scores
+from eval.verdicts import average, combine, outcome, parse_scores, released_scores
 from tests.common.scripted_server import ok, scripted_server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,6 +33,11 @@ def run(monkeypatch, *words):
 def test_the_published_reviews_give_the_published_counts(name, counts):
     result = combine([{"scores": scores, "scores_reverse": reverse} for scores, reverse in PUBLISHED[name]])
     assert (result["wins"], result["ties"], result["losses"]) == counts
+    assert result["winning_score"] == pytest.approx((counts[0] - counts[2]) / sum(counts) + 1)
+
+
+def test_averages_are_those_of_each_place():
+    assert average([{"k": "[8.0, 6.0]"}, {"k": [6, 5]}], "k") == "[7.0, 5.5]"
 
 
 points = st.sampled_from([1, 5, 8.5, 9, 10])
@@ -60,7 +65,11 @@ def test_a_win_needs_one_order_and_no_loss_in_the_other(a, b, shown_first, shown
         ("7, 8", (7, 8), [-1, -1]),
         ("7  8", (7, 8), [-1, -1]),
         (" 7\t8 ", (7, 8), [-1, -1]),
+        ("1 10", (1, 10), [1, 10]),
+        ("10 1.0", (10, 1), [10, 1]),
         (".5 7", None, [0.5, 7]),
+        ("7 .5", None, [7, 0.5]),
+        ("10.5 7", None, [10.5, 7]),
         ("0 5\n", None, [0, 5]),
         ("8 11\n", None, [8, 11]),
         ("-1 5", None, [-1, 5]),
