@@ -107,12 +107,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    inputs = [args.data_path, args.high_quality_path, args.converted_path, args.scored_path]
-    if args.save_path:
-        refuse_overlap([file for path in inputs if path for file in input_files(path)], [args.save_path])
-
+def all_points(args: argparse.Namespace) -> Iterator[dict]:
     def rows(path: str) -> Iterator[dict]:
         return read_rows(path, split_of(path, args.split))
 
@@ -125,15 +120,23 @@ def main() -> None:
     def parse(row: dict, repairs: Set[str]) -> dict | str:
         return converted(row, args.response_key, args.web_question_key, repairs)
 
-    points = list(points_of("rule baseline", rows(args.data_path), cleaning_rules.REPAIRS, clean))
+    yield from points_of("rule baseline", rows(args.data_path), cleaning_rules.REPAIRS, clean)
     if args.high_quality_path:
         web = texts(args.data_path, args.web_question_key, args.web_analysis_key)
         keys = args.high_quality_question_key, args.high_quality_solution_key
-        points += pairing_points(web, texts(args.high_quality_path, *keys))
+        yield from pairing_points(web, texts(args.high_quality_path, *keys))
     if args.converted_path:
-        points += points_of("parsing", rows(args.converted_path), conversions.REPAIRS, parse)
+        yield from points_of("parsing", rows(args.converted_path), conversions.REPAIRS, parse)
     if args.scored_path:
-        points += verdict_points(args.scored_path)
+        yield from verdict_points(args.scored_path)
+
+
+def main() -> None:
+    args = parse_args()
+    inputs = [args.data_path, args.high_quality_path, args.converted_path, args.scored_path]
+    if args.save_path:
+        refuse_overlap([file for path in inputs if path for file in input_files(path)], [args.save_path])
+    points = list(all_points(args))
     for line in points:
         print(shown(line))
     if args.save_path:
