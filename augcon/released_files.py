@@ -6,7 +6,6 @@ is `queries.json` and `filtered_queries.json`: a key a root, in order; a pair a 
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -15,20 +14,15 @@ from pathlib import Path
 from augcon.context_tree import quota
 from augcon.prompts import language
 from common.errors import BadInput
-from common.rows import read_rows, replace_synced, write_rows
+from common.rows import read_rows, replacing, write_rows
 
 
 def write_queries(path: str | Path, pairs_of_roots: Iterable[list[tuple[str, str]]]) -> None:
     """With Python's own separators and escapes, as released; a root at a time."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
         for root, pairs in enumerate(pairs_of_roots):
             file.write(f'{", " if root else "{"}"{root}": {json.dumps(pairs)}')
         file.write("}" if file.tell() else "{}")
-        file.flush()
-        os.fsync(file.fileno())
-    replace_synced(part, path)
 
 
 def is_queries(path: str | Path) -> bool:

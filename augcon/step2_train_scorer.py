@@ -30,8 +30,7 @@ from common.rows import scan_rows, write_text
 from common.step import need
 from common.training import hush_bars
 from common.training.arguments import parse_args
-from common.training.finetune import AlreadyTrained, load_tokenizer, refuse_without_engine
-from common.training.plan import processes_and_nodes
+from common.training.finetune import AlreadyTrained, guard, load_tokenizer
 from common.training.restart import begin, is_done, last_checkpoint, settings_of
 
 CHANCE = 0.55  # a scorer below this ranks no better than a draw
@@ -105,7 +104,6 @@ def load_model(training: Any, model: Any, paper_exact: bool) -> Any:
 
 
 def make_trainer(training: Any, model: Any, options: Options, tokenizer: Any, pairs: list[dict]) -> Any:
-    from transformers import TrainerCallback
     from trl import RewardConfig, RewardTrainer, get_peft_config
 
     class ReleasedLoss(RewardTrainer):
@@ -113,13 +111,6 @@ def make_trainer(training: Any, model: Any, options: Options, tokenizer: Any, pa
             _, outputs = super().compute_loss(model, inputs, return_outputs=True)
             loss = released_loss(outputs.logits.squeeze(-1))
             return (loss, outputs) if return_outputs else loss
-
-    class Start(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **unused: Any) -> None:
-            if training.deepspeed is not None:
-                refuse_without_engine(trainer, processes_and_nodes()[0])
-            if state.global_step >= state.max_steps:
-                raise AlreadyTrained
 
     model.lora_task_type = "SEQ_CLS"
     pad = pad_id(tokenizer)
@@ -131,8 +122,8 @@ def make_trainer(training: Any, model: Any, options: Options, tokenizer: Any, pa
         train_dataset=tokenized(pairs, tokenizer),
         processing_class=tokenizer,
         peft_config=get_peft_config(model),
-        callbacks=[Start()],
     )
+    guard(trainer)
     return trainer
 
 
