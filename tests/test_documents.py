@@ -47,6 +47,8 @@ def help_of(*script: str) -> str:
 def test_the_command_names_a_file_and_flags_that_exist(document, command):
     words = shlex.split(command, comments=True)
     script = words[1]
+    if "METHOD" in script:  # any of them
+        return
     if script == "-m":
         module = words[2].replace(".", "/")
         assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists(), command

@@ -28,7 +28,7 @@ OWN_DEFAULTS = set("temperature top_p max_tokens max_length model_name_or_path b
 OWN_DEFAULTS |= set(
     "prompt_key response_key save_path data_path split threshold port shown lang text_column api".split()
 )
-OWN_DEFAULTS |= set("dtype similarity max_model_len num_workers base_model ratio golden_key as_released".split())
+OWN_DEFAULTS |= set("dtype similarity max_model_len num_workers base_model ratio golden_key as_released pairs".split())
 
 
 class Flag(NamedTuple):

@@ -12,7 +12,6 @@ Requests are posted directly. Measured on 2 cores at 64 / 256 / 1,024 in flight 
 import asyncio
 import contextlib
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from typing import Any
 import aiohttp
 
 from common.errors import BadInput, QuotaSpent, Reject, ServerDown, ServerRefused
-from common.llm.connection import CONNECT_SECONDS, Connections, Exchange
+from common.llm.connection import CONNECT_SECONDS, Connections, Exchange, allow_many_sockets
 from common.llm.responses import (
     Unanswered,
     checked_choices,
@@ -89,7 +88,7 @@ class LLMClient:
         self._news = asyncio.Event()
 
     async def __aenter__(self) -> "LLMClient":
-        _allow_many_sockets()
+        allow_many_sockets()
         self._connections = Connections(self._headers, self._request_timeout)
         return self
 
@@ -345,9 +344,3 @@ class LLMClient:
                 f"{self.servers[0].shown}{call.path}: no request was answered for {self._server_timeout:g} s; "
                 f"the last: {failure}. Everything so far is kept, run again to go on"
             )
-
-
-def _allow_many_sockets() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 65536, hard))

@@ -6,6 +6,7 @@ it new. What proves nothing is read from a connection of its own; what proves th
 """
 
 import itertools
+import resource
 import secrets
 import weakref
 from contextvars import ContextVar
@@ -126,3 +127,9 @@ class Connections:
         if len(self._ids) >= IDS_KEPT:
             self._ids, self._older_ids = set(), self._ids
         return seen
+
+
+def allow_many_sockets() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else 65536, hard))

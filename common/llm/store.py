@@ -103,10 +103,11 @@ class AnswerStore:
             batch, useless, committed = self._pending, self._useless, self._committed
             self._pending, self._useless, self._committed = [], set(), None
             written = loop.run_in_executor(self._thread, self._write, batch, useless)
+            written.add_done_callback(_seen)  # also where nobody waits any more
             await asyncio.wait([written])
             if error := written.exception():
+                committed.add_done_callback(_seen)
                 committed.set_exception(error)
-                committed.exception()  # seen, also if those who waited are cancelled by now
             else:
                 committed.set_result(written.result())
         self._flushing = False
@@ -255,6 +256,12 @@ def _check_it_is_ours(path: Path) -> None:
         columns = [column[1] for column in reader.execute("PRAGMA table_info(answers)")]
         if tables and columns != ["key", "answer"]:
             raise BadInput(f"{path}: a database of something else ({', '.join(sorted(tables))}), not an answer store")
+
+
+def _seen(future: asyncio.Future) -> None:
+    """What went wrong is told by the run, not once more by asyncio."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _is_damage(error: Exception) -> bool:

@@ -19,7 +19,6 @@ import contextlib
 import hashlib
 import os
 import random
-import resource
 import sys
 from collections import Counter
 from pathlib import Path
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # runs without an 
 from aiohttp import web
 
 from common.errors import BadInput
+from common.llm.connection import allow_many_sockets
 from common.llm.standin.answers import MODEL, Refused, complete, drawn
 from common.llm.standin.batches import add_batch_routes
 from common.llm.standin.rules import load_rules
@@ -189,9 +189,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard and hard != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_many_sockets()
     with contextlib.suppress(KeyboardInterrupt):  # SIGTERM keeps its default: the process ends at once
         asyncio.run(serve(args))
 
