@@ -4,6 +4,9 @@ Protocol faults end here: 429, 5xx, dropped and hanging connections, HTML or cut
 elsewhere if there are several servers. What a step sees is an answer, a Reject (this request will never be answered),
 ServerRefused (none will be), QuotaSpent (none will be before somebody pays) or ServerDown (none was for too long).
 
+A refusal (403 and the like) is the row's if anything else is answered, now or by the store; a run in which, before any
+answer, all requests in flight and at least two are refused is taken for a wrong set-up and ends at once.
+
 Requests are posted directly. Measured on 2 cores at 64 / 256 / 1,024 in flight against a server that takes 200 ms
 (tests/bench/bench_client.py): bare aiohttp 309 / 920-1,069 / 2,311-2,465 requests/s, the openai SDK 174-211 / 170-249 /
 279, the SDK over its aiohttp transport without response models 231 / 387 / 442.

@@ -3,6 +3,8 @@
 HTTP/1.1 matches the two by nothing but their order on a connection: a response that is sent twice, late or cut makes
 each later request on it get another one's answer. So a connection is used again only after a response whose `id` proves
 it new. What proves nothing is read from a connection of its own; what proves the opposite drops its connection.
+(A server that repeats the X-Request-Id it is sent in the id of its answer proves it fully. With others one lie cannot
+be seen: a response that nobody asked for, on a connection in use, with an id never used before.)
 """
 
 import itertools
