@@ -103,8 +103,10 @@ def test_the_loss_falls_and_a_run_begun_again_ends_with_the_same_weights(monkeyp
     assert facts["plan"]["steps"] == 12 and facts["counts"]["rows"] == len(ROWS)
     killed = begun_from(place, "killed", "whole", 6, 12)
     (killed / "checkpoint-12" / "trainer_state.json").unlink()  # it is written last
+    timed: list[int] = []
+    monkeypatch.setattr(finetune, "speed_of", lambda plan, steps, seconds: timed.append(steps) or {"seconds": seconds})
     plan, _ = train(monkeypatch, capsys, place, "killed")
-    assert plan["goes_on_from"].endswith("checkpoint-6")
+    assert plan["goes_on_from"].endswith("checkpoint-6") and timed == [6]  # the speed is that of this run
     assert dict(manifest_of(place, "killed")["loss"]) == pytest.approx(curve, abs=1e-5)
     before, again = weights(whole), weights(killed)
     assert all(torch.allclose(before[name], again[name], atol=1e-6) for name in before)
@@ -296,6 +298,7 @@ def test_two_runs_on_one_folder(monkeypatch, capsys, place):
         other.stdout.readline()
         with pytest.raises(OutputInUse):
             train(monkeypatch, capsys, place, "taken")
+        assert not (place / "taken").exists()
         other.stdin.close()
 
 
@@ -341,6 +344,16 @@ def test_packed_examples_do_not_see_each_other(place):
         for start, end in zip(starts, [*starts[1:], ids.shape[1]], strict=True):
             alone = model(input_ids=ids[:, start:end]).logits[0]
             assert torch.allclose(packed[start:end], alone, atol=1e-4)
+
+
+def test_source_and_target_may_be_longer_than_max_length_together(place):
+    more = ["--max_source_length", 20, "--max_target_length", 5, "--too_long", "cut", "--max_length", 8]
+    options, training, model = parse_args(None, command_line(place, "apart", *more))
+    tokenizer = AutoTokenizer.from_pretrained(place / "start")
+    examples, _, _ = read_examples(options.data_path, tokenizer, options, training)
+    trainer = finetune.make_trainer(finetune.trainer_settings(training), model, tokenizer, examples)
+    assert [len(row["input_ids"]) for row in trainer.train_dataset] == [len(row["input_ids"]) for row in examples]
+    assert len(examples[0]["input_ids"]) > 20
 
 
 def test_rows_to_evaluate_and_a_row_left_out(monkeypatch, capsys, place):
