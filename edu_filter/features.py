@@ -17,7 +17,7 @@ import numpy as np
 from common import manifest
 from common.errors import BadInput
 from common.program import progress
-from common.rows import read_rows, replace_synced, write_rows, write_text
+from common.rows import read_rows, replacing, write_rows, write_text
 from edu_filter.model import Scorer
 
 PART = 8192  # texts: what a kill can cost
@@ -64,10 +64,8 @@ class FeatureStore:
         windows = scorer.tokenizer(list(part.values()))
         values = scorer.vectors([window.ids for window in windows], batch_tokens).astype(self._dtype)
         name = f"part-{len(self._parts):06}"
-        being_written = self.folder / f"{name}.npy.part"
-        with open(being_written, "wb") as file:
+        with replacing(self.folder / f"{name}.npy") as part_of_file, open(part_of_file, "wb") as file:
             np.save(file, values)
-        replace_synced(being_written, self.folder / f"{name}.npy")
         facts = [{"text": k, "tokens": len(w.ids), "cut": w.cut} for k, w in zip(part, windows, strict=True)]
         write_rows(self.folder / f"{name}.jsonl", facts)
         for at, row in enumerate(facts):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput
 from common.program import make_parser, run_main
-from common.rows import SIDE_FILES, read_rows, write_text
+from common.rows import SIDE_FILES, read_rows, refuse_overlap, write_text
 from edu_filter.labels import KINDS, load_taxonomy
 from edu_filter.shares import AXES, SHOWN, TICKS, TITLES, Share, released_caption, released_shares, shares
 
@@ -167,6 +167,7 @@ def main() -> None:
     files = label_files(Path(args.result_path), args.exclude, args.paper_exact)
     if not files and not args.paper_exact:
         raise BadInput(f"{args.result_path}: holds no label files")
+    refuse_overlap(files, [output_dir / "shares.json"])
     if args.paper_exact:
         described = plot_released(files, Path(args.result_path).is_dir(), output_dir)
     else:
