@@ -28,7 +28,7 @@ from superfiltering.selection import (
     longest_rows,
     overlap,
     random_rows,
-    rows_at,
+    rows_in_order,
     score_of,
     select,
 )
@@ -107,7 +107,7 @@ def extremes(args: argparse.Namespace, scores: Sequence[float], ranked: list[int
         f"Highest scores, dropped for being {args.filter_threash:g} or above": above[: args.shown],
     }
     shown = {index for indices in parts.values() for index in indices}
-    rows = dict(zip(sorted(shown), rows_at(args.json_data_path, sorted(shown), args.split), strict=True))
+    rows = dict(zip(sorted(shown), rows_in_order(args.json_data_path, sorted(shown), args.split), strict=True))
     return [
         section(heading, samples(card(rows[index], args.key_name) for index in indices))
         for heading, indices in parts.items()

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from common.errors import BadValue
-from common.rows import scan_rows
+from common.rows import rows_at
 
 Scores = Sequence[float | None]  # one a row; None or NaN: the row has no score
 
@@ -38,10 +38,9 @@ def length_of(row: dict) -> int:
     )
 
 
-def rows_at(data_path: str, places: Sequence[int], split: str | None = None) -> list[dict]:
+def rows_in_order(data_path: str, places: Sequence[int], split: str | None = None) -> list[dict]:
     """The rows at those places, in that order; only they are held in memory."""
-    wanted = set(places)
-    rows = {n: row for n, row in enumerate(scan_rows(data_path, split, allow_nan=True)) if n in wanted}
+    rows = rows_at(data_path, places, split, allow_nan=True)
     return [rows[place] for place in places]
 
 

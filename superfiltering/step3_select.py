@@ -19,7 +19,7 @@ from common.errors import BadInput
 from common.program import make_parser, run_main
 from common.rows import write_rows
 from common.step import Step, add_step_arguments, need, step_options
-from superfiltering.selection import length_of, longest_rows, random_rows, rows_at, score_of, select
+from superfiltering.selection import length_of, longest_rows, random_rows, rows_in_order, score_of, select
 
 
 def number_to_keep(args: argparse.Namespace, total: int) -> int:
@@ -85,7 +85,7 @@ def main() -> None:
             raise BadInput(f"{args.json_data_path}: {few}")
 
         def rows_of(indices: list[int]) -> list[dict]:
-            return rows_at(args.json_data_path, [places[index] for index in indices], args.split)
+            return rows_in_order(args.json_data_path, [places[index] for index in indices], args.split)
 
         for index, row in zip(chosen, rows_of(chosen), strict=True):
             step.write(row | {"index": places[index]} if args.add_index else row)

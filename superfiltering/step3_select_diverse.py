@@ -20,7 +20,7 @@ from common.errors import BadInput
 from common.program import make_parser, positive, run_main
 from common.step import Step, add_step_arguments, step_options
 from superfiltering.facility_location import facility_location
-from superfiltering.selection import difficult_rows, rows_at, score_of
+from superfiltering.selection import difficult_rows, rows_in_order, score_of
 from superfiltering.sentence_vectors import KINDS, text_to_embed, vectors_once
 
 RELEASED_IFD_NUM, RELEASED_FLA_NUM = 520, 100  # the defaults of the released program; its script says 10400 and 1040
@@ -76,7 +76,7 @@ def main() -> None:
         if not 1 <= fla_num <= len(difficult) - args.paper_exact:  # the released library keeps fewer than there are
             few = f"{fla_num:,} to keep of {len(difficult):,} rows that qualify"
             raise BadInput(f"{args.json_data_path}: {few}; name --fla_num")
-        rows = rows_at(args.json_data_path, [places[at] for at in difficult], args.split)
+        rows = rows_in_order(args.json_data_path, [places[at] for at in difficult], args.split)
         vectors = vectors_once([text_of(row) for row in rows], args.emb_model, args.batch_size, args.device, embeddings)
         for at in facility_location(vectors, fla_num, args.similarity, args.device or "cpu"):
             step.write(rows[at])

@@ -1,11 +1,9 @@
 """What the steps read: the columns of crawled and clean rows, and splits of dataset folders."""
 
 import argparse
-from collections.abc import Set
 from pathlib import Path
 
 from common.errors import BadRow, BadValue
-from common.rows import scan_rows
 from common.step import need
 
 COLUMNS = {  # flag: the paper's name, and what stands there
@@ -46,9 +44,3 @@ def texts_of(path: str | Path, index: int, row: dict | BadRow, keys: tuple[str, 
         return text_of(row, keys[0]), text_of(row, keys[1])
     except BadValue as problem:
         raise BadRow(str(path), index, problem.reason) from None
-
-
-def rows_at(path: str | Path, wanted: Set[int], split: str | None = None) -> dict[int, dict | BadRow]:
-    """{index: row} of the wanted rows; the others of a large crawl, bad ones too, are read past."""
-    rows = enumerate(scan_rows(path, split_of(path, split), allow_nan=True))
-    return {index: row for index, row in rows if index in wanted}

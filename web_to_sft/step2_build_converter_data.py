@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import BadRow, BadValue
 from common.program import make_parser, run_main
 from common.prompts import load_prompt
-from common.rows import read_rows
+from common.rows import read_rows, rows_at
 from common.step import Step, add_step_arguments, map_rows, need, step_options
 from web_to_sft.conversions import NOT_MATHS, UNREADABLE, converter_answer, converter_prompt
-from web_to_sft.inputs import add_column_arguments, rows_at, split_of, texts_of
+from web_to_sft.inputs import add_column_arguments, split_of, texts_of
 
 REFUSALS = {"not_maths": NOT_MATHS, "unreadable": UNREADABLE}
 
@@ -40,7 +40,9 @@ def refusal_examples(path: str, keys: tuple[str, str], template: str, split: str
 
 def texts_at(path: str, wanted: set[int], keys: tuple[str, str], split: str | None) -> dict[int, tuple[str, str]]:
     """The two texts of each row that a pair points at."""
-    return {index: texts_of(path, index, row, keys) for index, row in rows_at(path, wanted, split).items()}
+    return {
+        index: texts_of(path, index, row, keys) for index, row in rows_at(path, wanted, split_of(path, split)).items()
+    }
 
 
 def parse_args() -> argparse.Namespace:

@@ -20,8 +20,8 @@ from common import manifest, report
 from common.errors import BadInput
 from common.llm.standin.answers import MODEL as STANDIN
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows, refuse_overlap
-from web_to_sft.inputs import rows_at, text_of
+from common.rows import read_rows, refuse_overlap, rows_at
+from web_to_sft.inputs import split_of, text_of
 
 STEPS = ("pairs.jsonl", "converter_model", "converted.jsonl", "solver.jsonl", "solver_model")
 
@@ -56,13 +56,7 @@ class Run:
         return any(STANDIN in (made.get("model"), *made.get("served_as", ())) for made in asked)
 
     def sample(self, rows: Iterable[dict]) -> list[dict]:
-        """A fair draw from rows of unknown number, in their order."""
-        kept: list[tuple[int, dict]] = []
-        for number, row in enumerate(rows):
-            place = number if number < self.shown else self.draw.randrange(number + 1)
-            if place < self.shown:
-                kept[place : place + 1] = [(number, row)]
-        return [row for _, row in sorted(kept, key=lambda entry: entry[0])]
+        return report.fair_draw(rows, self.shown, self.draw)
 
 
 def pair_sections(run: Run) -> list[str]:
@@ -73,8 +67,9 @@ def pair_sections(run: Run) -> list[str]:
         return [report.section("Pairs", note=f"{web} or {clean} is not there any more: no samples.")]
     pairs = run.sample(read_rows(run.folder / "pairs.jsonl"))
     near = run.sample(read_rows(run.folder / "pairs.jsonl.near_misses.jsonl"))
-    crawled = rows_at(web, {pair["web57w_idx"] for pair in pairs + near}, given["split"])
-    twins = rows_at(clean, {pair["highquality_idx"] for pair in pairs + near}, given["split"])
+    both = pairs + near
+    crawled = rows_at(web, {pair["web57w_idx"] for pair in both}, split_of(web, given["split"]))
+    twins = rows_at(clean, {pair["highquality_idx"] for pair in both}, split_of(clean, given["split"]))
 
     def both_texts(row: dict, side: str, answer: str) -> str:
         return "\n\n".join(text_of(row, given[f"{side}_{part}_key"]) for part in ("question", answer))

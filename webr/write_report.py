@@ -118,12 +118,9 @@ EXTREMES = {
 
 def duplicate_cards(rejected: Iterator[dict], shown: int, draw: random.Random) -> list[dict]:
     """Requests that went, beside the one that each repeats; a fair draw of them."""
-    cards: list[dict] = []
+    cards = []
     pairs = (entry for entry in rejected if entry["reason"] == "near-duplicate request")
-    for number, entry in enumerate(pairs):
-        place = number if number < shown else draw.randrange(number + 1)
-        if place >= shown:
-            continue
+    for entry in report.fair_draw(pairs, shown, draw):
         row = entry["row"]
         one, other = set(word_ids(row["request"])), set(word_ids(row["repeated_request"]))
         card = {
@@ -133,7 +130,7 @@ def duplicate_cards(rejected: Iterator[dict], shown: int, draw: random.Random) -
             "set aside": row["request"],
             "repeats": row["repeated_request"],
         }
-        cards[place : place + 1] = [card]
+        cards.append(card)
     return cards
 
 

@@ -11,18 +11,21 @@ hostile: they come from web pages and models, so all of them are escaped, cut, a
 what stands around them.
 """
 
+import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 from markupsafe import Markup
 
 from common.report import plots
 from common.rows import write_text
+
+Item = TypeVar("Item")
 
 SHOWN_CHARS = 1500  # of one text
 MAX_BYTES = 2_000_000
@@ -129,6 +132,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         for row in rows
     ]
     return _block("table", header, cells)
+
+
+def fair_draw(items: Iterable[Item], shown: int, draw: random.Random) -> list[Item]:
+    """So many of any number of items, each as likely as another, in their order; no more are held in memory."""
+    kept: list[tuple[int, Item]] = []
+    for number, item in enumerate(items):
+        place = number if number < shown else draw.randrange(number + 1)
+        if place < shown:
+            kept[place : place + 1] = [(number, item)]
+    return [item for _, item in sorted(kept, key=lambda entry: entry[0])]
 
 
 def samples(cards: Iterable[Mapping[str, str]], shown: int = SHOWN_CHARS) -> str:

@@ -15,7 +15,7 @@ from common.rows.atomic import check_target, locked, replace_synced, replacing, 
 from common.rows.files import SIDE_FILES, files_below, input_files
 from common.rows.json_rows import dump_row
 from common.rows.overlap import refuse_overlap
-from common.rows.reading import count_rows, read_rows, scan_rows, schema_of
+from common.rows.reading import count_rows, read_rows, rows_at, scan_rows, schema_of
 from common.rows.tables import BATCH_ROWS
 from common.rows.writing import RowWriter, write_rows
 
@@ -33,6 +33,7 @@ __all__ = [
     "refuse_overlap",
     "replace_synced",
     "replacing",
+    "rows_at",
     "scan_rows",
     "schema_of",
     "write_rows",

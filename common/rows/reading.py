@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +31,14 @@ def scan_rows(path: str | Path, split: str | None = None, allow_nan: bool = Fals
             for row in _scan_file(file, split, allow_nan):
                 count += 1
                 yield row
+
+
+def rows_at(
+    path: str | Path, places: Collection[int], split: str | None = None, allow_nan: bool = False
+) -> dict[int, dict | BadRow]:
+    """{place: row} of the rows at these places that there are; the others, bad ones too, are read past."""
+    wanted = set(places)
+    return {place: row for place, row in enumerate(scan_rows(path, split, allow_nan)) if place in wanted}
 
 
 def _scan_file(file: Path, split: str | None, allow_nan: bool) -> Iterator[dict | BadRow]:

@@ -1,6 +1,8 @@
 """The report: all texts are escaped, nothing is fetched, it stays small. A browser looks at it in tests/peers."""
 
+import random
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 from hypothesis import given
@@ -141,3 +143,13 @@ def test_a_curve_says_the_values_of_its_points():
 def test_reasons_stand_under_their_stage_most_frequent_first():
     drawn = report.funnel([report.Stage("pages", 10), report.Stage("left", 4, {"rare": 1, "often": 5})])
     assert drawn.index("often") < drawn.index("rare") and "40.0%" in drawn and "−5" in drawn
+
+
+def test_a_fair_draw_keeps_the_order_and_takes_each_as_often_as_another():
+    taken = Counter()
+    for seed in range(400):
+        found = report.fair_draw(iter(range(10)), 3, random.Random(seed))
+        assert found == sorted(found) and len(set(found)) == 3
+        taken.update(found)
+    assert set(taken) == set(range(10)) and all(80 < count < 160 for count in taken.values())  # 120 each, on average
+    assert report.fair_draw(range(2), 3, random.Random(0)) == [0, 1]

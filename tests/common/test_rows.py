@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadInput, BadRow, CommonError, OutputInUse
-from common.rows import BATCH_ROWS, RowWriter, count_rows, read_rows, scan_rows, write_rows
+from common.rows import BATCH_ROWS, RowWriter, count_rows, read_rows, rows_at, scan_rows, write_rows
 
 TEXT_FORMATS = (".json", ".jsonl", ".jsonl.gz", ".jsonl.zst")
 TABLE_FORMATS = (".parquet", ".arrow", "")
@@ -392,3 +392,9 @@ def test_the_output_of_a_link_goes_to_its_target(tmp_path):
     write_rows(tmp_path / "link.jsonl", [{"n": 1}])
     assert (tmp_path / "link.jsonl").is_symlink()
     assert list(read_rows(tmp_path / "real" / "out.jsonl")) == [{"n": 1}]
+
+
+def test_rows_at_places_bad_ones_and_places_beyond_the_end_included(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"n": 0}\n{broken\n{"n": 2}\n', encoding="utf-8")
+    found = rows_at(tmp_path / "rows.jsonl", [2, 1, 7])
+    assert sorted(found) == [1, 2] and found[2] == {"n": 2} and isinstance(found[1], BadRow)

@@ -16,7 +16,7 @@ from superfiltering.selection import (
     longest_rows,
     overlap,
     random_rows,
-    rows_at,
+    rows_in_order,
     score_of,
     select,
     shared,
@@ -109,9 +109,9 @@ def test_the_longest_rows_equal_ones_as_they_stand():
     assert longest_rows([3, 9, 9, 1], 3) == [1, 2, 0] and longest_rows([1], 5) == [0]
 
 
-def test_rows_at_places_come_in_the_order_asked_for(tmp_path):
+def test_rows_in_order_places_come_in_the_order_asked_for(tmp_path):
     write_rows(tmp_path / "rows.jsonl", [{"n": n} for n in range(9)])
-    assert [row["n"] for row in rows_at(str(tmp_path / "rows.jsonl"), [7, 0, 3])] == [7, 0, 3]
+    assert [row["n"] for row in rows_in_order(str(tmp_path / "rows.jsonl"), [7, 0, 3])] == [7, 0, 3]
 
 
 def test_random_rows_depend_on_the_seed_alone():
