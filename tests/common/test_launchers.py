@@ -170,8 +170,10 @@ def test_launchers_print_their_commands_under_dry_run(servers):
             path = name if name.endswith(".py") else name.replace(".", "/") + ".py"
             beside = (ROOT / path).parent.glob("*.py")  # a step's flags may be added by a module of its method
             source = "".join(module.read_text(encoding="utf-8") for module in beside) + shared
-            if path.endswith("training/finetune.py"):  # most of its arguments are TRL's
-                source = " ".join(f'"{flag}"' for flag in make_training_parser(None)._option_string_actions)
+            if "common.training.arguments" in (ROOT / path).read_text(
+                encoding="utf-8"
+            ):  # most of its arguments are TRL's
+                source += " ".join(f'"{flag}"' for flag in make_training_parser(None)._option_string_actions)
             for flag in re.findall(r"(?<=--)[a-zA-Z]\w*", arguments):
                 field = re.search(rf"^    {flag}: .*= field\(", source, re.M)  # of the dataclass of a parser by TRL
                 assert f'"--{flag}"' in source or field, f"{launcher}: {path} has no --{flag}"
