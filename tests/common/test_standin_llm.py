@@ -5,7 +5,6 @@ import collections
 import contextlib
 import http.client
 import json
-import random
 import re
 import signal
 import socket
@@ -19,18 +18,13 @@ from pathlib import Path
 import aiohttp
 import openai
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from augcon import standin as augcon_standin
 from common.errors import CommonError
 from common.llm.standin import __main__ as server
-from common.llm.standin import prompts, quoting, standin_server
+from common.llm.standin import standin_server
 from common.llm.standin.answers import complete
-from common.llm.standin.rules import answer, load_rules
-from webr import standin as webr_standin
+from tests.common.standin_texts import RULES
 
-RULES = load_rules()
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = [
     {"role": "user", "content": "Tides are made by the moon. The sun helps a little. Why are there tides twice a day?"}
@@ -410,222 +404,6 @@ def test_who_gives_up_waiting_is_not_answered(tmp_path):
                 sdk.completions.create(model="stand-in", prompt="given up")
         assert post(url, chat_body())[0] == 200
     assert len(log.read_text().splitlines()) == 1
-
-
-# ---- the parse marks of the methods
-
-
-EN = "The river rises in the north. It feeds four towns, and their mills. In 1969 a dam was built. Boats still pass."
-ZH = "长江是中国最长的河流，全长约6300公里。它发源于青藏高原，注入东海。流域内有许多大城市。人口也很多。"
-ES = "El río nace en el norte. Alimenta cuatro pueblos y sus molinos. En 1969 se construyó una presa. Los barcos pasan."
-PT = (
-    "O rio nasce no norte. Ele alimenta quatro vilas e os moinhos. Em 1969 foi feita uma barragem. Os barcos não param."
-)
-TEXTS = {"en": EN, "zh": ZH, "es": ES, "pt": PT}
-PAGE = st.text(min_size=1, max_size=300)
-SEEDS = st.integers(0, 2**32)
-
-
-def rule(user, system="", seed=0):
-    return answer(RULES, user, system, random.Random(seed))
-
-
-@pytest.mark.parametrize("language", TEXTS)
-def test_language_is_kept(language):
-    assert prompts.language_of(TEXTS[language]) == language
-    assert prompts.language_of(rule(TEXTS[language])) == language
-
-
-def test_converter_cleans_and_refuses():
-    question = "【题文】一根3\\n4米的绳子，　剪去一半，还剩多少米？"
-    question = "【题文】一根3\\n4米的绳子，　剪去一半，还剩多少米？"
-    solution = "【分析】除以2。【解答】解：3\\n4÷2，=3\\n8\n答：3/8米。【点评】考查分数。"
-    problem = f"请改写成 [问题] 与 [答案]。\n[题目]\n{question}\n[答案]\n{solution}"
-    assert rule(problem) == "[问题]\n一根3/4米的绳子， 剪去一半，还剩多少米？\n\n[答案]\n解：3/4÷2=3/8\n答：3/8米。"
-    assert rule("[题目]\nWhat is 1+1?\n[答案]\n2") == "这不是一道中文数学题。"
-    assert rule("[题目]\n天空为什么是蓝的？\n[答案]\n因为散射。") == "这不是一道中文数学题。"
-    assert rule("[题目]\n一共有几个？\n[答案]\n") == "存在语法错误。"
-
-
-@given(PAGE, PAGE, SEEDS)
-def test_converter_always_parses(question, solution, seed):
-    answer = rule(f"[题目]\n{question}\n[答案]\n{solution}", seed=seed)
-    refused = answer in ("这不是一道中文数学题。", "存在语法错误。")
-    assert refused or re.fullmatch(r"\[问题\]\n.+?\n\n\[答案\]\n.+", answer, re.DOTALL)
-
-
-SHOTS = (
-    "Ask about the context, then cut it in two.\n\n---\n\nContext: A b c. D e f.\nQuestion: What is b?\n"
-    "Context 1: A b c.\nContext 2: D e f.\n\n---\n\n"
-)
-
-
-@pytest.mark.parametrize("language", TEXTS)
-@pytest.mark.parametrize("cue", ["Question:", ""])
-def test_context_split(language, cue):
-    answer = rule(f"{SHOTS}Context: {TEXTS[language]}\n{cue}")
-    question, first, second = re.fullmatch(r"(.+?)\s+Context 1: (.+)\s+Context 2: (.+)", answer, re.DOTALL).groups()
-    assert question.startswith("Question:") == (not cue)
-    assert "".join((first + second).split()) == "".join(TEXTS[language].split())
-    assert first.strip()[-1] in ".。" and 0.25 < len(first) / len(TEXTS[language]) < 0.75
-    assert prompts.language_of(question.removeprefix("Question:")) == language
-
-
-@given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=2, max_size=400))
-def test_cut_in_two_covers_the_text_with_shorter_parts(text):
-    text = " ".join(text.split())
-    if len(text) >= 2:
-        first, second = augcon_standin.cut_in_two(text)
-        assert 0 < len(first) < len(text) and 0 < len(second) < len(text)
-        assert "".join((first + second).split()) == "".join(text.split())
-
-
-def test_context_tree_ends_and_its_questions_differ():
-    questions, contexts = [], [ZH * 3]
-    while contexts:
-        context = contexts.pop()
-        answer = rule(f"{SHOTS}Context: {context}\nQuestion:", seed=len(questions))
-        question, first, second = re.fullmatch(r"(.+?)\s+Context 1: (.+)\s+Context 2: (.+)", answer, re.DOTALL).groups()
-        questions.append(question)
-        contexts += [part.strip() for part in (first, second) if len(part) > 20]
-    assert len(set(questions)) >= 8
-
-
-def test_answers_from_context():
-    block = f"Context: {EN}\nQuestion: When was the dam built?\nAnswer:"
-    assert "In 1969 a dam was built." in rule(f"Context: A.\nQuestion: B?\nAnswer: C.\n\n---\n\n{block}")
-    reasoned = rule(f"Context: A.\nQuestion: B?\nReasoning: R.\nAnswer: C.\n\n---\n\n{block[:-7]}Reasoning:")
-    assert re.fullmatch(r'The context says: ".+"\nAnswer: .*In 1969.*', reasoned)
-
-
-@pytest.mark.parametrize(
-    "wish, yes, no",
-    [
-        ("Reply yes or no.", "Yes", "No"),
-        ("只回答“是”或“否”。", "是", "否"),
-        ("Responda sí o no.", "Sí", "No"),
-        ("Responda sim ou não.", "Sim", "Não"),
-    ],
-)
-def test_yes_or_no(wish, yes, no):
-    language = {"Yes": "en", "是": "zh", "Sí": "es", "Sim": "pt"}[yes]
-    text = TEXTS[language]
-    frame = f"{wish}\n\nContext: {text}\nQuestion: ?\nReference answer: {text[:40]}\nModel answer: "
-    assert rule(frame + text[:30]) == yes
-    assert rule(frame + "xyzzy plugh") == no
-
-
-PROFILE_WISHES = {
-    "en": "Describe the author of this page in at most 30 words.",
-    "zh": "请用不超过30个字描述这篇文章的作者。",
-    "es": "Describa al autor de la página en un máximo de 30 palabras.",
-    "pt": "Descreva o autor da página em no máximo 30 palavras.",
-}
-REWRITE_WISHES = {
-    "en": "As this author, write a request to rewrite the page, in at most 100 words.",
-    "zh": "以作者身份写一个改写网页的请求，不超过100字。",
-    "es": "Escriba una petición para reescribir la página, en 100 palabras como máximo.",
-    "pt": "Escreva um pedido para reescrever a página, em no máximo 100 palavras.",
-}
-ASK_WISHES = {
-    "en": "Which question would this text be a great answer to? At most 50 words.",
-    "zh": "推测这段文字最可能回答的问题，不超过50字。",
-    "es": "Escriba la pregunta a la que este texto responde, en 50 palabras como máximo.",
-    "pt": "Escreva a pergunta à qual este texto responde, em no máximo 50 palavras.",
-}
-LAYOUTS = [
-    "{wish}\n\n{text}",
-    "{text}\n\n{wish}",
-    "{wish}\n\n<page>\n{text}\n</page>",
-    "### Page\n{text}\n\n### Task\n{wish}",
-    "{wish}\n\nText:\n{text}",
-]
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("language", TEXTS)
-def test_webr_profile_request_and_question(language, layout):
-    text = TEXTS[language]
-    profile, request, question = (
-        rule(layout.format(wish=wishes[language], text=text)) for wishes in (PROFILE_WISHES, REWRITE_WISHES, ASK_WISHES)
-    )
-    frames = webr_standin
-    assert any(opening_of(frame) in profile for frame in frames.PROFILES[language])
-    assert len(profile.split()) <= 30 and (language != "zh" or len(profile) <= 40)
-    assert request.startswith(frames.REWRITES[language].partition("{")[0]) and len(request.split()) <= 50
-    assert question[-1] in "?？" and len(question.split()) <= 50
-    assert any(" ".join(phrase.split()) in question for phrase in quoting.clauses(text, language))
-
-
-def opening_of(frame):
-    return frame.partition("{")[0]
-
-
-def test_webr_refinement_uses_page_and_draft_and_sometimes_leads_in():
-    prompt = f"Improve the draft answer.\n\n### Page\n{EN}\n\n### Question\nWhat about the dam?\n\n"
-    prompt += "### Draft answer\nIt was made of stone.\n"
-    answers = [rule(prompt, seed=seed) for seed in range(20)]
-    assert all("1969 a dam was built" in answer and "It was made of stone" in answer for answer in answers)
-    assert 0 < sum(answer.startswith("Here is") for answer in answers) < 20
-
-
-SCORE = re.compile(r"PUNTUACIÓN EDUCATIVA[:\s]*([\d\.]+)")
-EDU = "Evalúe de 0 a 5.\n\nExtracto:\n{}\n\nTras examinarlo, termine con «PUNTUACIÓN EDUCATIVA: <puntos>»."
-LABELS = (
-    "DOMINIOS:\n- Educación: escuelas\n- Salud: médicos\nCASOS DE USO:\n- Tutoría STEM: clases\n"
-    "- Telemedicina: consultas\n\nTexto: {}\n\nFormato:\nDOMINIO: <lista>\nCASOS DE USO: <lista>"
-)
-
-
-@given(PAGE, SEEDS)
-def test_edu_score_parses(text, seed):
-    assert SCORE.search(rule(EDU.format(text), seed=seed))[1] in "012345"
-
-
-def test_edu_score_tells_lessons_from_advertisements():
-    lesson = (
-        "La célula es la unidad de la vida. Los alumnos estudian la teoría en la escuela, por ejemplo con ejercicios."
-    )
-    advertisement = "Compra ya: ofertas, precio con descuento, suscríbete y acepta cookies."
-    scores = [int(SCORE.search(rule(EDU.format(text)))[1]) for text in (lesson, ES, advertisement)]
-    assert scores == sorted(scores, reverse=True) and scores[0] >= 3 and scores[-1] == 0
-
-
-@given(PAGE)
-def test_edu_labels_parse_and_come_from_the_prompt(text):
-    domains, use_cases = re.fullmatch(r"DOMINIO: (.+)\nCASOS DE USO: (.+)", rule(LABELS.format(text))).groups()
-    assert set(domains.split(", ")) <= {"Educación", "Salud", "Sin coincidencia"}
-    assert set(use_cases.split(", ")) <= {"Tutoría STEM", "Telemedicina"}
-
-
-def test_edu_labels_follow_the_text():
-    assert "Salud" in rule(LABELS.format("La telemedicina mejora la salud.")).split("\n")[0]
-
-
-JUDGE_LAYOUTS = [
-    "[Question]\n{q}\n\n[The Start of Assistant 1's Answer]\n{a}\n\n[The End of Assistant 1's Answer]\n\n"
-    "[The Start of Assistant 2's Answer]\n{b}\n\n[The End of Assistant 2's Answer]\n\n"
-    "[System]\nRate each on a scale of 1 to 10.",
-    "Score both answers from 1 to 10 on the first line.\n\nQuestion: {q}\n\nAnswer 1:\n{a}\n\nAnswer 2:\n{b}\n",
-    "请给两个回答各打1到10分。\n\n问题：{q}\n\n回答1：\n{a}\n\n回答2：\n{b}\n",
-]
-
-
-@pytest.mark.parametrize("layout", JUDGE_LAYOUTS)
-def test_judge_scores_both_orders_alike(layout):
-    good, bad = "The moon pulls the sea, and so the tides come twice a day, on both sides of the earth.", "No idea."
-    first = rule(layout.format(q="Why are there tides?", a=good, b=bad))
-    second = rule(layout.format(q="Why are there tides?", a=bad, b=good))
-    scores, reverse = ([int(word) for word in text.split("\n")[0].split(" ")] for text in (first, second))
-    assert scores == reverse[::-1] and scores[0] > scores[1]
-    assert all(1 <= score <= 10 for score in scores) and first.split("\n\n")[1]
-
-
-@settings(max_examples=200)
-@given(st.text(max_size=500), st.text(max_size=100), SEEDS)
-def test_any_prompt_gets_an_answer_and_always_the_same(user, system, seed):
-    answer = rule(user, system, seed)
-    assert answer.strip() and answer == rule(user, system, seed)
 
 
 def test_lone_surrogates_come_back(base_url):

@@ -8,10 +8,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.errors import BadInput
-from common.llm.standin import rules
+from common.llm.standin import prompts, rules
 from common.llm.standin.rules import answer, load_rules
+from tests.common.standin_texts import SEEDS, TEXTS, rule
 
 ROOT = Path(__file__).parents[2]
 TOY = """
@@ -100,3 +103,16 @@ def test_each_method_answers_prompts_of_its_own_only():
             prompt = path.read_text(encoding="utf-8").replace("{page}", texts[0]).replace("{limit}", "50")
             with_all, with_own = answer(every, prompt), answer(own, prompt)
             assert with_all == with_own, f"{path}: {with_all[:80]!r}, by its own rules {with_own[:80]!r}"
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_language_is_kept(language):
+    assert prompts.language_of(TEXTS[language]) == language
+    assert prompts.language_of(rule(TEXTS[language])) == language
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=500), st.text(max_size=100), SEEDS)
+def test_any_prompt_gets_an_answer_and_always_the_same(user, system, seed):
+    answer = rule(user, system, seed)
+    assert answer.strip() and answer == rule(user, system, seed)
