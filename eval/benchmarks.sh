@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source common/launch.sh
 
-MODEL='' SUITE='' TASKS='' OUT='' DATA='' LIMIT=() COUNT=()
+MODEL=${MODEL:-results/mine} OUT=${OUT:-results/evaluation/mine} DATA=${DATA:-}
+SUITE=${SUITE:-} TASKS=${TASKS:-} LIMIT=() COUNT=()
 while (($#)); do
     case $1 in
         --model) MODEL=${2:?a folder, or a name on a server} && shift 2 ;;
@@ -26,7 +27,7 @@ while (($#)); do
         *) echo "benchmarks.sh: unknown: $1; see --help" >&2 && exit 2 ;;
     esac
 done
-[[ -n $MODEL && -n $OUT && -n $SUITE$TASKS ]] || { echo "benchmarks.sh: --model, --save_path and --suite or --tasks are needed" >&2 && exit 2; }
+[[ -n $SUITE$TASKS ]] || SUITE=edu_filter # likelihood tasks alone: neither server nor judge
 
 run_list() { run python eval/benchmarks.py list --kind "$1" ${TASKS:+--tasks "$TASKS"} ${SUITE:+--suite "$SUITE"} ${DATA:+--data "$DATA"}; }
 LIKELIHOOD=$(DRY_RUN='' run_list likelihood) GENERATION=$(DRY_RUN='' run_list generation) OWN=$(DRY_RUN='' run_list own)
