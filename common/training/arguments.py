@@ -203,7 +203,6 @@ def settle_machine(model: Any, training: Any) -> None:
     training.deepspeed = zero_config(training.deepspeed)
     if training.deepspeed is not None:
         require("deepspeed", f"--deepspeed {Path(str(training.deepspeed)).stem}", "--deepspeed none trains on one GPU")
-    training.data_seed = training.seed if training.data_seed is None else training.data_seed
     if training.disable_tqdm is None:
         training.disable_tqdm = not sys.stderr.isatty()
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from argparse import Namespace
 from pathlib import Path
 
@@ -279,6 +280,21 @@ def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on(monkeypatch, capsy
     assert loss == pytest.approx(dict(manifest_of(place, "whole")["loss"]), abs=1e-5)
 
 
+def test_data_that_change_while_they_are_read_are_not_trained_on(monkeypatch, capsys, place):
+    shutil.copy(place / "rows.jsonl", place / "growing.jsonl")
+
+    def read(*what):
+        found = read_examples(*what)
+        with open(place / "growing.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(ROWS[0]) + "\n")
+        return found
+
+    monkeypatch.setattr(finetune, "read_examples", read)
+    with pytest.raises(BadInput, match="growing.jsonl: changed while it was read"):
+        train(monkeypatch, capsys, place, "unread", "--data_path", place / "growing.jsonl")
+    assert not (place / "unread").exists()
+
+
 def test_a_place_that_is_no_folder_is_named(monkeypatch, capsys, place):
     (place / "a_file").write_text("work", encoding="utf-8")
     (place / "notes").mkdir()
@@ -441,6 +457,7 @@ def test_the_papers_settings(installed):
         ("max_source_length: 5", "give both"),
         ("deepspeed: zero9", "--deepspeed zero9: no such file; known by name: zero2"),
         ("total_batch_size: 12", "8 rows at once do not divide it"),
+        ("total_batch_size: 16\ngradient_accumulation_steps: 3", "give one of them"),
     ],
 )
 def test_a_file_that_will_not_do_is_named(tmp_path, text, problem):
@@ -505,6 +522,30 @@ def test_memory_without_deepspeed():
     )
     needed = [estimate_memory(None, model, 2**30, 2**20, 1, 1) for model in (full, lora, qlora)]
     assert needed[0] == 16 and 2 < needed[1] < 3 and needed[2] < 1
+
+
+def test_zero3_shares_the_frozen_base_as_well(monkeypatch):
+    stage3 = types.ModuleType("stage3")
+    stage3.estimate_zero3_model_states_mem_needs = lambda *what, **how: (0, 0, 0)
+    monkeypatch.setitem(sys.modules, "deepspeed.runtime.zero.stage3", stage3)
+    for name in ("deepspeed", "deepspeed.runtime", "deepspeed.runtime.zero"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    lora = Namespace(use_peft=True, lora_r=16, load_in_4bit=False, load_in_8bit=False)
+    assert estimate_memory("zero3.json", lora, 2**30, 2**20, 8, 1) == 2 / 8
+
+
+@pytest.mark.parametrize(
+    ("more", "dtype"),
+    [
+        ([], torch.float32),
+        (["--dtype", "bfloat16"], torch.float32),  # nothing would keep 32 bits beside them
+        (["--dtype", "bfloat16", "--lora_r", 4], torch.bfloat16),  # the frozen base
+    ],
+)
+def test_weights_that_train_stay_in_32_bits_without_deepspeed(place, more, dtype):
+    _, training, model = parse_args(None, command_line(place, "dtype", *more))
+    assert training.bf16 == ("bfloat16" in more)
+    assert finetune.load_model(training, model).dtype == dtype
 
 
 # ---------------------------------------------------------------- rows
