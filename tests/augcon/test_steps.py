@@ -16,6 +16,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from augcon import compare_modes
 from augcon import step1_generate_questions as step1
 from augcon import step3_rank_and_filter as step3
 from augcon import step4_answer as step4
@@ -520,3 +521,23 @@ def test_as_released_answers_are_raw_completions_of_150_tokens_and_of_75(tmp_pat
     )
     assert second["prompt"] == f"{first['prompt']} because of the hills\n\nAnswer:"
     assert rows_of(tmp_path, "sft") == [{"context": "Tea.", "question": "Why  tea?", "answer": "the hills"}]
+
+
+def test_compare_modes_counts_what_each_point_touches(finished, tmp_path, run, capsys):
+    def counts(path) -> dict[str, tuple[int, int]]:
+        run(compare_modes, "--data_path", path)
+        lines = [line[5:].split("--")[0].rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+        return {what: (int(concerned), int(touched)) for what, concerned, touched in lines}
+
+    assert counts(ARTICLES) == {
+        "roots": (8, 8),
+        "a root of more than 500 characters": (8, 0),
+        "a paragraph left out": (8, 8),
+    }
+    assert counts(finished / "filtered.scored.jsonl") == {"questions that stay": (20, 0)}
+    write_rows(tmp_path / "replies.jsonl", [{"reply": reply} for reply in ("是", "不是", "unknown")])
+    assert counts(tmp_path / "replies.jsonl") == {"the judge's verdict": (3, 2)}
+    form = ["Why tea?\n\nContext 1: a\n\nContext 2: b", "Why\n\n**Context 1:** a\n**Context 2:** b", "no form"]
+    write_rows(tmp_path / "answers.jsonl", [{"completion": text} for text in form])
+    expected = {"what is read of an answer": (3, 1), "the question is too short": (3, 1)}
+    assert counts(tmp_path / "answers.jsonl") == expected
