@@ -84,13 +84,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     rows = [
-        row | ({"article": row[args.text_column]} if args.text_column in row else {})
+        row | {"article": text if isinstance(text := row.get(args.text_column), str) else None}
         for row in read_rows(args.data_path, allow_nan=True)
     ]
     found = [
         (number, what, switch, concerned, sum(map(differs, concerned)))
         for number, what, switch, keys, differs in POINTS
-        if (concerned := [row for row in rows if all(key in row for key in keys)])
+        if (concerned := [row for row in rows if all(row.get(key) is not None for key in keys)])
     ]
     if not found:
         raise BadInput(f"{args.data_path}: no row has what a point looks at; see --help")
