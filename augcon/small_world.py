@@ -1,6 +1,7 @@
 """AugCon in miniature: step 1 by a small model in this process, without a server; the table of what steps 2 and 3 gave.
 
     python augcon/small_world.py grow --model_name_or_path models/SmolLM2-135M-Instruct --save_path out/questions.jsonl
+    python augcon/small_world.py first_layers --model_name_or_path models/SmolLM2-135M-Instruct --save_path out/base
     python augcon/small_world.py table --folders out/seed1 out/seed2
 
 The corpus is English prose that every Python brings along: its language reference. A model of 135 million parameters
@@ -140,6 +141,20 @@ def grow(args: argparse.Namespace) -> None:
     print(f"{args.save_path}: {len(rows)} roots, {asked} questions, {len(pairs)} pairs")
 
 
+def first_layers(args: argparse.Namespace) -> None:
+    """A base for the scorer that trains on a CPU in minutes."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    hush_bars()
+    model = AutoModelForCausalLM.from_pretrained(args.model_name_or_path)
+    model.model.layers = model.model.layers[: args.layers]
+    model.config.num_hidden_layers = len(model.model.layers)
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = model.config.layer_types[: args.layers]
+    model.save_pretrained(args.save_path)
+    AutoTokenizer.from_pretrained(args.model_name_or_path).save_pretrained(args.save_path)
+
+
 # ---- what came of it -------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +210,10 @@ def parse_args() -> argparse.Namespace:
     one.add_argument("--pairs", type=positive, default=300, help="questions that get a worse one")
     one.add_argument("--batch_size", type=positive, default=16, help="contexts asked about together")
     one.add_argument("--seed", type=int, default=0, help="of the paragraphs and the sampling")
+    base = commands.add_parser("first_layers", help="a smaller base for the scorer")
+    base.add_argument("--model_name_or_path", required=True, help="folder of a causal language model")
+    base.add_argument("--save_path", required=True, help="folder to write")
+    base.add_argument("--layers", type=positive, default=8, help="layers that stay")
     two = commands.add_parser("table", help="what was kept, by ranking")
     two.add_argument("--folders", nargs="+", required=True, help="a folder a seed")
     return parser.parse_args()
@@ -202,7 +221,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    {"grow": grow, "table": table}[args.command](args)
+    {"grow": grow, "first_layers": first_layers, "table": table}[args.command](args)
 
 
 if __name__ == "__main__":
