@@ -176,13 +176,13 @@ def group_section(metrics: Mapping[str, Any], name: str) -> str:
          shown(one["mae"], 2), one["threshold"]["threshold"], "few rows" if one["few_rows"] else ""]
         for group in order for one in [groups[group]]
     ]  # fmt: skip
-    found = metrics[f"auc_of_{name}"]
+    found, what = metrics[f"auc_of_{name}"], "language" if name == "lang" else name
     note = (
-        f"The {name} alone tells good rows with AUC {shown(found)}; the score with {shown(metrics['auc'])}. "
-        f"Where both are alike, the head may have learned the {name}."
+        f"The {what} alone tells good rows with AUC {shown(found)}; the score with {shown(metrics['auc'])}. "
+        f"Where both are alike, the head may have learned the {what}."
     )
-    header = [name, "rows", "macro-F1", "F1 at 3", "Spearman", "mean error", "own threshold", ""]
-    return report.section(f"By {'language' if name == 'lang' else name}", report.table(header, rows), note=note)
+    header = [what, "rows", "macro-F1", "F1 at 3", "Spearman", "mean error", "own threshold", ""]
+    return report.section(f"By {what}", report.table(header, rows), note=note)
 
 
 # ---------------------------------------------------------------- corpus
