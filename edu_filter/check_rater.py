@@ -11,16 +11,17 @@ out  out/agreement.jsonl: {"texto": "...", "first_rating": 3, "rating": 4, ...} 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common.errors import BadInput
+from common.errors import BadInput, BadRow, BadValue
 from common.llm import LLMOptions, add_llm_arguments, llm_options, work_rows
 from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_rows, write_text
-from common.step import Step, add_step_arguments, step_options
+from common.step import Step, add_step_arguments, need, step_options
 from edu_filter.asking import MAX_CHARS, Prompts
 from edu_filter.metrics import agreement, drift
 from edu_filter.rater import rate
@@ -35,7 +36,7 @@ def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptio
     work = rate(prompts, args.text_column, args.model, args.max_tokens, args.max_attempts)
 
     async def again(row: dict, ask: object) -> dict:
-        return await work(row, ask) | {"first_rating": row["rating"]}
+        return await work(row, ask) | {"first_rating": need(row, "rating", (int, float))}
 
     sample = sampler(args.agree_num, args.seed)
     figures = Path(args.save_path).with_suffix(".json")
@@ -45,13 +46,18 @@ def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptio
     return agreement([row["first_rating"] for row in rows], [row["rating"] for row in rows]) if rows else {"rows": 0}
 
 
+def texts_and_ratings(path: str, column: str) -> Iterator[tuple[str, float]]:
+    for index, row in enumerate(read_rows(path)):
+        try:
+            yield need(row, column), need(row, "rating", (int, float))
+        except BadValue as why:
+            raise BadRow(path, index, why.reason) from None
+
+
 def human_ratings(args: argparse.Namespace) -> dict:
-    by_hand = {row[args.text_column]: row["rating"] for row in read_rows(args.human)}
-    pairs = [
-        (by_hand[row[args.text_column]], row["rating"])
-        for row in read_rows(args.data_path)
-        if row[args.text_column] in by_hand
-    ]
+    by_hand = dict(texts_and_ratings(args.human, args.text_column))
+    rated = texts_and_ratings(args.data_path, args.text_column)
+    pairs = [(by_hand[text], rating) for text, rating in rated if text in by_hand]
     if not pairs:
         raise BadInput(f"{args.human}: none of its texts is among the rated ones")
     return agreement(*zip(*pairs, strict=True))

@@ -54,7 +54,8 @@ def score_file(scoring: Scoring, source: str, target: str) -> dict[str, int]:
     )
     counts: Counter[str] = Counter()
     rejected_path = Path(f"{target}.rejected.jsonl")
-    writer = RowWriter(target, schema=schema_of(source, scoring.split))  # every column comes back with its type
+    # Every column comes back with its type; only the released scores may be no numbers.
+    writer = RowWriter(target, allow_nan=scoring.paper_exact, schema=schema_of(source, scoring.split))
     with writer, RowWriter(rejected_path, allow_nan=True) as rejected:
         rows = enumerate(scan_rows(source, scoring.split))
         while window := list(islice(rows, scoring.window)):

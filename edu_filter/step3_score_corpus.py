@@ -28,8 +28,14 @@ from edu_filter.corpus import LONG, Scoring, kept_at, score_file
 SAMPLE = 100  # every so many rows are read for --dry_run
 
 
+def default_device(num_gpus: int) -> str:
+    import torch
+
+    return "cuda" if num_gpus or torch.cuda.is_available() else "cpu"
+
+
 def scoring_of(args: argparse.Namespace) -> Scoring:
-    device = args.device or ("cuda" if args.num_gpus else "cpu")
+    device = args.device or default_device(args.num_gpus)
     return Scoring(
         model=args.model_path,
         text_column=args.text_column,
@@ -114,7 +120,7 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--keep_chunks", action="store_true", help='add "chunks": the score of each window')
     group.add_argument("--paper_exact", action="store_true", help="bf16 throughout; int_score rounds halves to even")
     group = parser.add_argument_group("speed")
-    group.add_argument("--device", help="cpu or cuda; without it cuda if --num_gpus is given")
+    group.add_argument("--device", help="cpu or cuda; without it a GPU if there is one")
     group.add_argument("--dtype", choices=["fp32", "bf16"], help="of the encoder; without it fp32 on a CPU, else bf16")
     group.add_argument("--batch_tokens", type=positive, help="of a batch; without it 2048 on a CPU, 131072 on a GPU")
     group.add_argument("--window", type=positive, default=16384, help="rows sorted by length together")

@@ -46,7 +46,11 @@ def read_released(file: Path) -> list[dict] | None:
         entries = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
         return None  # an object a line
-    return list(entries.values()) if isinstance(entries, dict) else None
+    if not isinstance(entries, dict):
+        return None
+    if not all(isinstance(entry, dict) and set(KINDS) <= entry.keys() for entry in entries.values()):
+        raise BadInput(f'{file}: not {{"0": {{"domains": "...", "use_cases": "..."}}}} as step 5 writes it')
+    return list(entries.values())
 
 
 def names_of(file: Path, lang: str) -> dict[str, list[list[str]]]:

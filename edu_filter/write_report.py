@@ -23,6 +23,7 @@ from common.errors import BadInput
 from common.program import make_parser, run_main
 from common.rows import SIDE_FILES, read_rows, refuse_overlap
 from edu_filter.corpus import histogram, kept_at
+from edu_filter.ratings import released_class
 
 FEW = 100  # rows: a figure on fewer is a guess
 SHOWN = 3  # samples of a kind
@@ -48,7 +49,7 @@ def rater_section(ratings: Path) -> str:
     rows = list(read_rows(ratings))
     rejected = ratings.with_name(ratings.name + ".rejected.jsonl")
     reasons = Counter(row["reason"][:80] for row in read_rows(rejected, allow_nan=True)) if rejected.exists() else {}
-    classes = Counter(row["int_rating"] for row in rows)
+    classes = Counter(row["int_rating"] if "int_rating" in row else released_class(row["rating"]) for row in rows)
     made = read_json(ratings.with_name(ratings.name + ".manifest.json")) or {"counts": {}}
     counts = made["counts"]
     facts = {"rated": f"{len(rows):,}", "rejected": f"{sum(reasons.values()):,}"}
@@ -60,7 +61,9 @@ def rater_section(ratings: Path) -> str:
         report.tiles(facts),
         report.bars({f"rated {value}": classes[value] for value in range(6)}),
         report.bars(dict(Counter(reasons).most_common(GROUPS))) if reasons else "",
-        report.histogram("length of the reasons", [len(row["reason"]) for row in rows], "characters"),
+        report.histogram(
+            "length of the reasons", [len(row["reason"]) for row in rows if "reason" in row], "characters"
+        ),
         note=caution(len(rows)),
     )
 
