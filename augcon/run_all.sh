@@ -3,7 +3,7 @@
 # because training needs the GPUs. Interrupted, the same command goes on.
 #   bash augcon/run_all.sh                                              # DailyM with Qwen1.5-32B-Chat
 #   DATA=articles.jsonl EXAMPLES=mine.jsonl OUT=results/mine MODEL=meta-llama/Meta-Llama-3-70B-Instruct bash augcon/run_all.sh
-#   OPENAI_BASE_URL=… MODEL=gpt-4o-mini API=chat RANK=judge TRAIN=0 bash augcon/run_all.sh    # training data alone, no GPU
+#   OPENAI_BASE_URL=… MODEL=gpt-4o-mini API=chat RANK_BY=judge TRAIN=0 bash augcon/run_all.sh    # training data alone, no GPU
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
@@ -13,7 +13,7 @@ export OUT=${OUT:-results/augcon}
 export MODEL=${MODEL:-Qwen/Qwen1.5-32B-Chat}
 export EXAMPLES=${EXAMPLES:-augcon/sample/qa_examples.jsonl}
 export QUESTIONS=${QUESTIONS:-$DATA} # the test questions: DailyM's split test
-export RANK=${RANK:-scorer}          # or judge, random: without step 2
+export RANK_BY=${RANK_BY:-scorer}          # or judge, random: without step 2
 export NUM_GPUS=${NUM_GPUS:-8}
 API=${API:-completions} # of the trees; chat where the server has no completions
 ROUNDS=${ROUNDS:-3}     # of further trees for the texts that have fewer questions than their quota
@@ -22,7 +22,7 @@ TRAIN=${TRAIN:-1}       # 0: end with the training data
 # Questions at every level of detail, by context-split trees; worse questions for the scorer to learn from.
 run bash augcon/step1_generate_questions.sh --api "$API"
 # The scorer: good questions against worse ones.
-[[ $RANK != scorer ]] || run env MODEL="${SCORER_MODEL:-$MODEL}" CONFIG="${SCORER_CONFIG:-augcon/train_scorer.yaml}" \
+[[ $RANK_BY != scorer ]] || run env MODEL="${SCORER_MODEL:-$MODEL}" CONFIG="${SCORER_CONFIG:-augcon/train_scorer.yaml}" \
     bash augcon/step2_train_scorer.sh
 # Of each text the best questions that do not repeat one another, one for 35 characters.
 run bash augcon/step3_rank_and_filter.sh

@@ -53,7 +53,7 @@ def finished(tmp_path_factory, url):
     folder = tmp_path_factory.mktemp("augcon")
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "VIRTUAL_ENV": sys.prefix}
     environment |= {"OPENAI_BASE_URL": url, "MODEL": "stand-in", "DATA": str(ARTICLES), "OUT": str(folder)}
-    environment |= {"RANK": "random", "NUM_GPUS": "0", "TRAIN": "0", "TMPDIR": str(folder)}
+    environment |= {"RANK_BY": "random", "NUM_GPUS": "0", "TRAIN": "0", "TMPDIR": str(folder)}
     script = ["bash", ROOT / "augcon" / "augcon.sh"]
     done = subprocess.run(script, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
