@@ -1,10 +1,12 @@
 """A server that always answers, and eval/generate.py run against it as people run it."""
 
+import json
 import sys
 
 import pytest
 
-from common.rows import read_rows
+from common.llm import client
+from common.rows import read_rows, write_rows
 from eval import generate
 from tests.common.scripted_server import ok, scripted_server
 
@@ -24,3 +26,29 @@ def run(tmp_path, monkeypatch, url):
         return [row.get("prompt") for row in read_rows(output)]
 
     return generate_answers
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, quick_retries):
+    """Run eval/generate.py on questions; gives back the output rows."""
+
+    def run(questions, url, *flags, output="out.jsonl"):
+        rows = [{"id": number, "prompt": question} for number, question in enumerate(questions)]
+        write_rows(tmp_path / "in.jsonl", rows)
+        save_path = tmp_path / output
+        arguments = ["--data_path", tmp_path / "in.jsonl", "--save_path", save_path, "--base_url", url, *flags]
+        monkeypatch.setattr(sys, "argv", ["generate.py", *map(str, arguments)])
+        generate.main()
+        return list(read_rows(save_path))
+
+    run.folder = tmp_path
+    run.rejected = lambda: list(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))
+    run.manifest = lambda: json.loads((tmp_path / "out.jsonl.manifest.json").read_text())
+    return run

@@ -23,6 +23,10 @@ def ok(*texts: str, **more: object) -> Reply:
     return 200, completion(*texts, **more), {}
 
 
+def echo(body: dict, _number: int) -> Reply:
+    return ok("answer to " + body["messages"][-1]["content"])
+
+
 class ScriptedServer:
     models = (200, {"data": [{"id": "scripted"}]})
 

@@ -13,7 +13,6 @@ from common.llm import client, connection
 from common.llm.connection import Connections
 from tests.common.raw_server import http, raw_server
 from tests.common.scripted_server import completion
-from tests.common.test_llm import ask, quick_retries  # noqa: F401
 
 ROWS = 120
 
@@ -86,7 +85,7 @@ CASES = [(lie, ids) for lie in LIES for ids in IDS if ids == "unique" or lie is 
 
 
 @pytest.mark.parametrize("lie, ids", CASES, ids=lambda case: getattr(case, "__name__", case))
-def test_an_answer_goes_to_the_row_that_asked(ask, lie, ids):  # noqa: F811
+def test_an_answer_goes_to_the_row_that_asked(ask, lie, ids):
     rng, numbers, sent = random.Random(3), itertools.count(), {}
 
     async def respond(body, write):
@@ -104,7 +103,7 @@ def test_an_answer_goes_to_the_row_that_asked(ask, lie, ids):  # noqa: F811
     assert [row["response"] for row in rows] == [f"answer to q{number}" for number in range(ROWS)]
 
 
-def test_where_the_server_repeats_the_id_it_is_sent_only_that_answer_is_taken(ask):  # noqa: F811
+def test_where_the_server_repeats_the_id_it_is_sent_only_that_answer_is_taken(ask):
     """As vLLM does. Then not even an answer on a new connection, with an id never seen, is believed."""
     held = []
 
@@ -123,7 +122,7 @@ def test_where_the_server_repeats_the_id_it_is_sent_only_that_answer_is_taken(as
 
 
 @pytest.mark.parametrize("ids, most", [("unique", 8), ("none", 200), ("one for all", 200)])
-def test_connections_are_kept_where_ids_prove_answers_new(ask, monkeypatch, ids, most):  # noqa: F811
+def test_connections_are_kept_where_ids_prove_answers_new(ask, monkeypatch, ids, most):
     made = []
     create = connection._Connector._create_connection
 
@@ -158,7 +157,7 @@ def test_the_last_ids_are_remembered_and_memory_is_bounded(monkeypatch):
     assert not any(seen) and all(again) and kept <= 20
 
 
-def test_an_answer_over_the_limit_ends_its_request_only(ask):  # noqa: F811
+def test_an_answer_over_the_limit_ends_its_request_only(ask):
     async def respond(body, write):
         text = body["messages"][-1]["content"]
         write(http(completion("x" * 3_000_000 if text == "q1" else text, id=text)))
@@ -169,7 +168,7 @@ def test_an_answer_over_the_limit_ends_its_request_only(ask):  # noqa: F811
     assert ask.rejected()[0]["reason"] == "the answer is larger than 2 MB (--max_answer_mb)"
 
 
-def test_a_bomb_of_zeros_is_not_unpacked_whole(ask):  # noqa: F811
+def test_a_bomb_of_zeros_is_not_unpacked_whole(ask):
     bomb = gzip.compress(json.dumps(completion("0" * 50_000_000)).encode(), 9)
 
     async def respond(body, write):
@@ -184,7 +183,7 @@ def test_a_bomb_of_zeros_is_not_unpacked_whole(ask):  # noqa: F811
 CHUNK = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
 
 
-def test_an_endless_answer_ends_its_request_only(ask):  # noqa: F811
+def test_an_endless_answer_ends_its_request_only(ask):
     async def respond(body, write):
         if body["messages"][-1]["content"] == "q1":
             write(
@@ -198,7 +197,7 @@ def test_an_endless_answer_ends_its_request_only(ask):  # noqa: F811
         assert len(ask(["q0", "q1"], url, "--max_answer_mb", "1")) == 1
 
 
-def test_a_server_that_takes_no_connection_is_called_so(ask, monkeypatch):  # noqa: F811
+def test_a_server_that_takes_no_connection_is_called_so(ask, monkeypatch):
     """Its backlog is full: nothing refuses, nothing answers."""
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(client, "CONNECT_SECONDS", 0.2)

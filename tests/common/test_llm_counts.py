@@ -11,8 +11,10 @@ from common.errors import Paused
 from common.llm import Request, ask_rows, in_order, llm_options, work_rows
 from common.rows import read_rows, write_rows
 from common.step import Step, step_options
-from tests.common.scripted_server import completion, ok, scripted_server
-from tests.common.test_llm import ask, echo, llm_args, quick_retries  # noqa: F401
+from tests.common.llm_args import llm_args
+from tests.common.scripted_server import completion, echo, ok, scripted_server
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 @given(st.permutations(range(12)), st.integers(0, 4), st.sets(st.integers(0, 11)))
@@ -43,7 +45,7 @@ def test_rows_come_out_in_order_whatever_order_they_are_done_in(order, kept, not
     )
 
 
-def test_max_requests_is_kept_to_the_request(ask):  # noqa: F811
+def test_max_requests_is_kept_to_the_request(ask):
     with scripted_server(echo) as server:
         for paid in (8, 16):
             with pytest.raises(Paused, match="stopped after 8 requests"):
@@ -78,7 +80,7 @@ def test_choices_are_put_in_the_order_of_their_numbers(tmp_path):
         assert run(tmp_path, server, Request(messages=[], n=3))[0].logprobs == []
 
 
-def test_cost_is_that_of_what_was_paid_for_in_this_run(ask):  # noqa: F811
+def test_cost_is_that_of_what_was_paid_for_in_this_run(ask):
     def cost(*questions):
         ask(questions, server.url, "--price_in", "1000", "--price_out", "30000")
         return ask.manifest()["llm"]["cost_of_this_run"], ask.manifest()["counts"]
@@ -130,7 +132,7 @@ def test_what_depends_on_answers_can_be_estimated(tmp_path, capsys):
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_row_that_the_output_cannot_hold_is_set_aside(ask):  # noqa: F811
+def test_a_row_that_the_output_cannot_hold_is_set_aside(ask):
     reply = {"q0": "fine", "q1": "half \ud83d of a pair", "q2": "fine"}
     with scripted_server(lambda body, _: ok(reply[body["messages"][0]["content"]])) as server:
         rows = ask(list(reply), server.url, output="out.parquet")
@@ -140,7 +142,7 @@ def test_a_row_that_the_output_cannot_hold_is_set_aside(ask):  # noqa: F811
     assert rejected["index"] == 1 and rejected["row"]["prompt"] == "q1"
 
 
-def test_the_manifest_says_what_was_asked_how_and_of_whom(ask):  # noqa: F811
+def test_the_manifest_says_what_was_asked_how_and_of_whom(ask):
     with scripted_server(lambda body, n: (500, {}, {}) if n == 0 else echo(body, n)) as server:
         ask(["a", "b"], server.url, "--temperature", "0.5", "--concurrency", "1")
     facts = ask.manifest()
