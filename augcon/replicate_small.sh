@@ -18,7 +18,7 @@ OUT=${OUT:-results/augcon/small${SHORT:+_short}}
 MODEL=${MODEL:-$OUT/SmolLM2-135M-Instruct}
 
 [[ -e $MODEL/config.json ]] || run python common/training/real_model.py smollm2 --save_path "$MODEL"
-run python augcon/small_world.py first_layers --model_name_or_path "$MODEL" --layers "$LAYERS" --save_path "$OUT/base"
+run python augcon/small_world.py first_layers --model_name_or_path "$MODEL" --keep_layers "$LAYERS" --save_path "$OUT/base"
 FOLDERS=()
 for seed in $SEEDS; do
     dir=$OUT/seed$seed

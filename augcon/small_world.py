@@ -147,10 +147,10 @@ def first_layers(args: argparse.Namespace) -> None:
 
     hush_bars()
     model = AutoModelForCausalLM.from_pretrained(args.model_name_or_path)
-    model.model.layers = model.model.layers[: args.layers]
+    model.model.layers = model.model.layers[: args.keep_layers]
     model.config.num_hidden_layers = len(model.model.layers)
     if getattr(model.config, "layer_types", None):
-        model.config.layer_types = model.config.layer_types[: args.layers]
+        model.config.layer_types = model.config.layer_types[: args.keep_layers]
     model.save_pretrained(args.save_path)
     AutoTokenizer.from_pretrained(args.model_name_or_path).save_pretrained(args.save_path)
 
@@ -213,7 +213,7 @@ def parse_args() -> argparse.Namespace:
     base = commands.add_parser("first_layers", help="a smaller base for the scorer")
     base.add_argument("--model_name_or_path", required=True, help="folder of a causal language model")
     base.add_argument("--save_path", required=True, help="folder to write")
-    base.add_argument("--layers", type=positive, default=8, help="layers that stay")
+    base.add_argument("--keep_layers", type=positive, default=8, help="layers that stay")
     two = commands.add_parser("table", help="what was kept, by ranking")
     two.add_argument("--folders", nargs="+", required=True, help="a folder a seed")
     return parser.parse_args()
