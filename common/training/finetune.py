@@ -223,14 +223,19 @@ def finish(folder: Path, trainer: Any, tokenizer: Any, **facts: Any) -> None:
     print_line({"steps": trainer.state.global_step, "last_loss": last_loss} | (facts["speed"] or {}))
 
 
+def is_first_process() -> bool:
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def print_line(facts: dict[str, Any]) -> None:
-    print(json.dumps(facts), flush=True)
+    if is_first_process():
+        print(json.dumps(facts), flush=True)
 
 
 def main() -> None:
     options, training, model = parse_args(__doc__)
     hush_bars()
-    folder, is_first = Path(training.output_dir), int(os.environ.get("RANK", 0)) == 0
+    folder, is_first = Path(training.output_dir), is_first_process()
     refuse_to_write_over(folder, options, model)
     before, inputs = manifest.stamps(data_paths(options)), manifest.hash_inputs(data_paths(options))
     settings = all_settings(options, training, model, inputs)
@@ -244,8 +249,7 @@ def main() -> None:
         if manifest.stamps(data_paths(options)) != before:
             raise BadInput(f"{options.data_path}: changed while it was read; nothing is trained, run again")
         plan, checkpoint = make_plan(training, model, examples), last_checkpoint(folder)
-        if is_first:
-            print_line({"counts": counts, "plan": plan, "goes_on_from": checkpoint and str(checkpoint)})
+        print_line({"counts": counts, "plan": plan, "goes_on_from": checkpoint and str(checkpoint)})
         if not options.ignore_memory:
             refuse_what_cannot_fit(plan, training.deepspeed, model.use_peft)
         if is_first:
