@@ -166,7 +166,7 @@ def test_a_reply_without_a_rating_is_asked_for_the_number_alone_and_a_cut_one_fo
     assert [row["rating"] for row in read_rows(tmp_path / "out.jsonl")] == [3, 4]
 
 
-def test_faults_and_kills_change_no_byte_and_no_request_is_paid_twice(url, tmp_path):
+def test_faults_and_kills_change_no_byte(url, tmp_path):
     def command(name: str, base_url: str) -> list[str]:
         words = ["--data_path", DOCUMENTS, "--save_path", tmp_path / name / "out.jsonl", "--base_url", base_url]
         return [sys.executable, ROOT / "edu_filter" / "step1_rate.py", *words, "--concurrency", "4"]
