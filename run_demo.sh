@@ -73,7 +73,7 @@ echo "open $OUT/webr/report.html in a browser"
 
 section "augcon: articles in four languages into questions at every level of detail, a tiny scorer, answers"
 TO=$OUT/augcon
-run python common/training/small_model.py --data_path augcon/sample/articles.jsonl --hidden 64 --layers 2 \
+run python common/training/small_model.py --data_path augcon/sample/articles.jsonl --hidden 32 --layers 1 \
     --save_path "$TO/random_model"
 run env DATA=augcon/sample/articles.jsonl OUT="$TO" MODEL=stand-in SCORER_MODEL="$TO/random_model" NUM_GPUS=0 TRAIN=0 \
     SCORER_CONFIG=augcon/train_scorer_small.yaml bash augcon/run_all.sh
