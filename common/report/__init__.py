@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -142,6 +143,11 @@ def fair_draw(items: Iterable[Item], shown: int, draw: random.Random) -> list[It
         if place < shown:
             kept[place : place + 1] = [(number, item)]
     return [item for _, item in sorted(kept, key=lambda entry: entry[0])]
+
+
+def link(place: str, text: str) -> str:
+    """To a file beside the page: a path, never an address."""
+    return _block("link", "./" + quote(place), text)
 
 
 def samples(cards: Iterable[Mapping[str, str]], shown: int = SHOWN_CHARS) -> str:

@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import report
+from common.rows import write_rows
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -153,3 +156,14 @@ def test_a_fair_draw_keeps_the_order_and_takes_each_as_often_as_another():
         taken.update(found)
     assert set(taken) == set(range(10)) and all(80 < count < 160 for count in taken.values())  # 120 each, on average
     assert report.fair_draw(range(2), 3, random.Random(0)) == [0, 1]
+
+
+def test_the_overview_shows_three_rows_and_links_the_report(tmp_path):
+    rows = [{"page": f"page {n} <b>", "score": n / 2} for n in range(5)] + [{"page": "without a score"}]
+    write_rows(tmp_path / "kept.jsonl", rows)
+    show = ["a run", tmp_path / "sub dir" / "report.html", tmp_path / "kept.jsonl", "page", "score"]
+    command = [sys.executable, "-m", "common.report.overview", "--save_path", tmp_path / "index.html", "--show", *show]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    assert done.stdout.count("-> score") == 3 and "page 2 <b>" in done.stdout
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'href="./sub%20dir/report.html"' in page and "page 2 &lt;b&gt;" in page and "page 3" not in page
