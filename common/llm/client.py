@@ -164,6 +164,7 @@ class LLMClient:
                     silent += 1
                     if silent % SILENT_TRIES == 0 and await self._is_well():
                         tries += SILENT_TRIES if about == "connection" else 1
+                        wait = FIRST_WAIT
                 if tries >= (max_tries or MAX_TRIES) and (alive or max_tries or await self._is_well()):
                     raise Reject(f"not answered in {int(tries)} tries; the last: {failure}") from failure
                 await self._stop_if_down(failure, call)
