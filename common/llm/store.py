@@ -102,7 +102,11 @@ class AnswerStore:
         while self._pending:
             batch, useless, committed = self._pending, self._useless, self._committed
             self._pending, self._useless, self._committed = [], set(), None
-            written = loop.run_in_executor(self._thread, self._write, batch, useless)
+            try:
+                written = loop.run_in_executor(self._thread, self._write, batch, useless)
+            except RuntimeError:  # closed by a run that ends, with answers still on their way
+                committed.cancel()
+                continue
             written.add_done_callback(_seen)  # also where nobody waits any more
             await asyncio.wait([written])
             if error := written.exception():
