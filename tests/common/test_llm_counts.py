@@ -110,7 +110,13 @@ def test_dry_run_counts_each_of_n_answers_and_asks_for_what_the_store_lacks(tmp_
         run(tmp_path, server, request, model="scripted")
         with pytest.raises(SystemExit):
             run(tmp_path, server, request, dry_run=True, model="scripted")
-        assert printed(capsys)["requests"] == ["0", "(1 more are in the store)"]
+        shown = printed(capsys)
+        assert shown["requests"] == ["0", "(1 more are in the store)"]
+        assert shown["prompt"][1] == "about 0" and shown["answer"][1] == "at most 0"
+        with pytest.raises(SystemExit):
+            run(tmp_path, server, None, rows=3, dry_run=True)  # rows that need no answer
+        shown = printed(capsys)
+        assert shown["requests"] == ["0"] and shown["prompt"][1] == "about 0" and shown["answer"][1] == "at most 0"
         with pytest.raises(SystemExit):
             run(
                 tmp_path,
