@@ -114,6 +114,9 @@ def test_dry_run_counts_each_of_n_answers_and_asks_for_what_the_store_lacks(tmp_
         assert shown["requests"] == ["0", "(1 more are in the store)"]
         assert shown["prompt"][1] == "about 0" and shown["answer"][1] == "at most 0"
         with pytest.raises(SystemExit):
+            run(tmp_path, server, Request(prompt="12345678"), rows=2, dry_run=True)
+        assert printed(capsys)["answer"][1] == "at most 2,048"  # 1,024 each where nothing says how long
+        with pytest.raises(SystemExit):
             run(tmp_path, server, None, rows=3, dry_run=True)  # rows that need no answer
         shown = printed(capsys)
         assert shown["requests"] == ["0"] and shown["prompt"][1] == "about 0" and shown["answer"][1] == "at most 0"
