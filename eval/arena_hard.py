@@ -28,7 +28,7 @@ from common.errors import BadInput, BadValue
 from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.rows import read_rows, write_text
+from common.rows import read_rows, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
 
 VERDICTS = (re.compile(r"\[\[([AB<>=]+)\]\]"), re.compile(r"\[([AB<>=]+)\]"))
@@ -166,8 +166,17 @@ def run_judge(args: argparse.Namespace) -> None:
         work_rows(step, options, judge(baseline, template, options.max_attempts))
 
 
+def read_verdicts(path: str) -> list[dict]:
+    rows = list(read_rows(path))
+    for number, row in enumerate(rows):
+        if not isinstance(row.get("verdicts"), list) or not isinstance(row.get("style"), list):
+            raise BadInput(f"{path}, row {number}: no 'verdicts' and 'style'; `judge` writes them")
+    return rows
+
+
 def run_score(args: argparse.Namespace) -> None:
-    result = score(list(read_rows(args.data_path)), args.style_control, args.seed)
+    refuse_overlap([args.data_path], [args.save_path])
+    result = score(read_verdicts(args.data_path), args.style_control, args.seed)
     write_text(Path(args.save_path), json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 
 from common.program import make_parser, run_main
 from common.report import clip, link, samples, section, write_report
-from common.rows import read_rows
+from common.rows import read_rows, refuse_overlap
 
 ROWS = 3
 ON_TERMINAL = 100  # characters
@@ -67,8 +67,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    sections = []
-    for shown in itertools.starmap(Shown, args.show):
+    runs, sections = list(itertools.starmap(Shown, args.show)), []
+    refuse_overlap([path for shown in runs for path in (shown.rows_path, shown.report)], [args.save_path])
+    for shown in runs:
         cards = cards_of(shown)
         print_cards(shown, cards)
         place = os.path.relpath(shown.report, Path(args.save_path).parent)

@@ -88,3 +88,13 @@ def test_judged_and_scored_as_commands(tmp_path):
     result = json.loads(done.stdout)
     assert result == json.loads((tmp_path / "result.json").read_text()) and result["verdicts"] == 12
     assert 0 <= result["interval"][0] <= result["score"] <= result["interval"][1] <= 100
+
+
+def test_rows_of_something_else_and_the_input_as_output_are_refused(tmp_path):
+    write_rows(tmp_path / "rows.jsonl", [{"prompt": "x"}])
+    for save_path, problem in ((tmp_path / "result.json", "row 0: no 'verdicts'"), (tmp_path / "rows.jsonl", "both")):
+        command = ["score", "--data_path", tmp_path / "rows.jsonl", "--save_path", save_path]
+        done = subprocess.run(
+            [sys.executable, "eval/arena_hard.py", *map(str, command)], capture_output=True, text=True
+        )
+        assert done.returncode == 1 and problem in done.stderr and "Traceback" not in done.stderr
