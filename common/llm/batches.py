@@ -204,7 +204,7 @@ class _Batches:
             raise ServerRefused(f"the service turned the batch down: {redact(said) or 'without a reason'}")
         if batch.status != "completed":
             print(f"batch {batch_id} {batch.status}: what it did not answer is asked for again", file=sys.stderr)
-        return [line for file in files for line in self.client.files.content(file).text.splitlines()]
+        return [line for file in files for line in self.client.files.content(file).text.split("\n")]
 
     # ------------------------------------------------------------ a folder
 
@@ -215,7 +215,7 @@ class _Batches:
                 f"{self.folder}: requests are written; answer them, for instance python -m vllm.entrypoints.openai."
                 f"run_batch -i {name}.requests.jsonl -o {name}.results.jsonl --model NAME, then run this command again"
             )
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").split("\n")  # only there does a line end: texts hold U+2028
 
     # ------------------------------------------------------------ answers
 

@@ -77,7 +77,10 @@ def test_by_way_of_a_folder_without_a_service(data, tmp_path, expected):
     with standin_server() as url:
         results = [_answered(json.loads(line), url) for line in requests.read_text(encoding="utf-8").splitlines()]
     results_path = folder / requests.name.replace(".requests.", ".results.")
-    results_path.write_text("".join(json.dumps(result) + "\n" for result in results[::-1]), encoding="utf-8")
+    results_path.write_text(
+        "".join(json.dumps(result | {"note": "\u2028"}, ensure_ascii=False) + "\n" for result in results[::-1]),
+        encoding="utf-8",
+    )
     assert generate(data, tmp_path / "out.jsonl", nobody, "--batch", folder).returncode == 0
     assert (tmp_path / "out.jsonl").read_bytes() == expected
 

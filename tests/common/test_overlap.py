@@ -12,8 +12,8 @@ from common.rows import input_files, refuse_overlap, write_rows
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """work/in.jsonl, the dataset folders work/ds and work/both with split train, and links to all of it."""
-    work = tmp_path / "work"
+    """here/in.jsonl, the dataset folders here/ds and here/both with split train, and links to all of it."""
+    work = tmp_path / "here"
     write_rows(work / "in.jsonl", [{"n": 1}])
     write_rows(work / "ds", [{"n": 1}])
     write_rows(work / "both" / "train", [{"n": 1}])
@@ -32,7 +32,7 @@ DISGUISES = [
     "in.jsonl",
     "./in.jsonl",
     "sub/../in.jsonl",
-    "../work/in.jsonl",
+    "../here/in.jsonl",
     "../alias/in.jsonl",
     "../alias/sub/../in.jsonl",
     "soft.jsonl",
