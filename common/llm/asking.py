@@ -131,8 +131,7 @@ class _Run:
             async with self.client:
                 await self._know_the_model()
                 if self.options.batch:
-                    options = dataclasses.replace(self.options, model=self.model)
-                    found = await run_in_batches(self.step, options, work, self.store, self.identity)
+                    found = await run_in_batches(self.step, self.options, work, self.store, self.identity)
                     self.given_up, self.spent_in_batches = found
                 bar = progress(total=self.step.total(), desc=self.step.output.name, unit="row")
                 with bar, _rare_garbage_collection():
@@ -154,7 +153,8 @@ class _Run:
         else:
             self.model = self.model or await self.client.only_model()
             self.identity = await identity_of(self.model, self.client, self.store)
-        if self.options.max_cost is not None and self._cost(1, 1) is None:
+        self.options = dataclasses.replace(self.options, model=self.model)  # by which prices are known
+        if self.options.max_cost is not None and self.options.cost(1, 1) is None:
             raise BadInput(f"--max_cost: what {self.model} costs is not known; give --price_in and --price_out")
 
     async def _worker(self, rows: Iterator[tuple[int, dict | BadRow]], work: Work, written: InOrder, bar: tqdm):
@@ -237,16 +237,13 @@ class _Run:
         at_most = 0.0
         if self.options.max_cost is not None:
             # No tokenizer makes a token of less than two bytes of ordinary text.
-            at_most = self._cost(len(asked) / 2, count * body.get("max_tokens", LONGEST_ANSWER))
-            spent = self._cost(self.spent["in"], self.spent["out"])
+            at_most = self.options.cost(len(asked) / 2, count * body.get("max_tokens", LONGEST_ANSWER))
+            spent = self.options.cost(self.spent["in"], self.spent["out"])
             if spent + self.reserved + at_most > self.options.max_cost:
                 raise Paused(f"stopped at a cost of {spent:,.4f}, as asked by --max_cost; run again to go on")
         self.requests += 1
         self.reserved += at_most
         return at_most
-
-    def _cost(self, tokens_in: float, tokens_out: float) -> float | None:
-        return dataclasses.replace(self.options, model=self.model).cost(tokens_in, tokens_out)
 
     async def _ask_server(self, body: dict, asked: bytes, first: int, count: int) -> list[dict]:
         """Samples `first` to `first + count - 1`, however many the server gives at once (some ignore n)."""
@@ -263,7 +260,7 @@ class _Run:
 
     def _state(self) -> str:
         rate = self.spent["out"] / (time.monotonic() - self.started)
-        cost = self._cost(self.spent["in"], self.spent["out"])
+        cost = self.options.cost(self.spent["in"], self.spent["out"])
         money = "" if cost is None else f", cost {cost:,.2f}"
         return f"{rate:,.0f} tokens/s, {sum(self.client.errors.values())} errors, {self.client.retries} retries{money}"
 
@@ -283,10 +280,10 @@ class _Run:
 
     def _costs(self) -> dict[str, float | None]:
         """What was paid in this run, and what the store and the batch price saved."""
-        if self.model is None or (paid := self._cost(self.spent["in"], self.spent["out"])) is None:
+        if (paid := self.options.cost(self.spent["in"], self.spent["out"])) is None:
             return {"cost_of_this_run": None}
-        in_batches = self._cost(self.spent_in_batches["in"], self.spent_in_batches["out"])
-        everything = self._cost(self.used["in"], self.used["out"])
+        in_batches = self.options.cost(self.spent_in_batches["in"], self.spent_in_batches["out"])
+        everything = self.options.cost(self.used["in"], self.used["out"])
         costs = {"cost_of_this_run": paid + BATCH_PRICE * in_batches}
         costs["saved_by_the_store"] = max(0.0, everything - paid - in_batches)
         costs["saved_by_batches"] = in_batches * (1 - BATCH_PRICE)
