@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from tests.oracles import near_duplicates as oracle
 from webr import near_duplicates
-from webr.near_duplicates import find_near_duplicates
+from webr.near_duplicates import find_near_duplicates, word_ids
 
 DATA = Path(__file__).parents[1] / "data" / "webr"
 
@@ -136,3 +136,12 @@ def test_few_rows(paper_exact):
 def test_ids_that_are_no_ids_are_refused(token):
     with pytest.raises((ValueError, OverflowError)):
         find_near_duplicates([[1], [token]])
+
+
+def test_words_are_told_apart_by_their_letters_alone():
+    assert word_ids("The River, the BREAD!") == word_ids("the river -- the bread")
+    assert len(set(word_ids("river bread Fluss 河流 川"))) == 6
+    assert word_ids("a b c a b", run=2) == word_ids("a b", 2) + word_ids("b c", 2) + word_ids("c a", 2) + word_ids(
+        "a b", 2
+    )
+    assert word_ids("a b", run=5) == word_ids("a b", run=2) and word_ids("...") == word_ids("...", run=3) == []

@@ -46,6 +46,27 @@ def test_near_duplicates_name_the_row_they_repeat(tmp_path, run):
         assert entry["row"]["repeated_request"] == rows[first]["request"]
 
 
+def test_the_row_that_is_repeated_is_known_among_both_sides_and_refused_rows(postprocess, tmp_path):
+    rows = refined_rows(6, "WR", 100) + refined_rows(8, "WI")
+    rows[0]["response"] = rows[6]["response"] = ""
+    rows[13] = rows[13] | {"request": rows[9]["request"].upper() + "!"}
+    postprocess(rows)
+    (entry,) = [entry for entry in rejected(tmp_path / "out.jsonl") if entry["reason"] == "near-duplicate request"]
+    assert entry["index"] == 13 and entry["row"]["repeats"] == 9
+    assert entry["row"]["repeated_request"] == rows[9]["request"]
+
+
+def test_the_rows_that_are_kept_are_drawn_and_not_the_first(postprocess, tmp_path):
+    def not_kept(seed):
+        postprocess(rows, "--save_num", 30, "--seed", seed)
+        return {entry["index"] for entry in rejected(tmp_path / "out.jsonl")}
+
+    rows = refined_rows(40, "WI") + refined_rows(20, "WR", 100)
+    for side in (range(40), range(40, 60)):
+        drawn = [not_kept(seed) & {*side} for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2] and drawn[0] != {*side[len(side) // 2 :]}
+
+
 def refined_rows(count: int, side: str, start: int = 0) -> list[dict]:
     subject = "river bread clock violin harbour pepper ladder window engine garden letter mirror".split()
     rows = []
