@@ -10,7 +10,6 @@ out  {"question": "…", "answer": "…"} root by root, the best questions first
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -31,10 +30,11 @@ from augcon.choosing import (
 from augcon.demonstrations import SHOWN
 from augcon.prompts import add_prompt_arguments, language, prompt_hashes
 from augcon.released_files import as_rows, beside, question_rows
+from common.dataset_card import card_files, write_card
 from common.errors import AnswerRejected
 from common.llm import Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows, write_text
+from common.rows import read_rows
 from common.step import Step, add_step_arguments, map_rows, need, step_options
 
 PROVENANCE = ("root", "rank", "article", "depth", "score", "lang", "context")
@@ -144,16 +144,14 @@ def main() -> None:
         released_tokens=args.max_tokens,
     )
     shown, why = choose_examples(args, answering)
-    data_path = as_rows(args.data_path, args.save_path, question_rows)
-    with Step([data_path], args.save_path, reads=filter(None, [args.examples_path]), **step_options(args)) as step:
+    data_path, output = as_rows(args.data_path, args.save_path, question_rows), Path(args.save_path)
+    reads, writes = filter(None, [args.examples_path]), card_files(output)
+    with Step([data_path], output, reads=reads, writes=writes, **step_options(args)) as step:
         step.facts |= {"examples": why, "prompts": prompt_hashes(["answer", "judge", "support"], args.prompt_folder)}
         if args.dry_run:
             ask_rows(step, llm_options(args), request_maker(args, answering, shown), lambda row, answer: row)
         work_rows(step, llm_options(args), answerer(args, answering, shown, step.counts))
-    if Path(args.save_path).suffix in (".json", ".jsonl"):
-        columns = {"prompt": "question", "response": "answer"}
-        info = {"augcon": {"file_name": Path(args.save_path).name, "columns": columns}}
-        write_text(Path(args.save_path).with_name("dataset_info.json"), json.dumps(info, indent=1) + "\n")
+    write_card("augcon", output)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ run python edu_filter/step3_score_corpus.py --model_path "$OUT/head/model" --dat
     --num_gpus "$NUM_GPUS"
 # Those of score 3 and more.
 run python edu_filter/step4_filter.py --dataset_path "$OUT/scored" --output_path "$OUT/kept.jsonl" --score "${SCORE:-3}"
+run python -m common.dataset_card --method edu_filter --data_path "$OUT/kept.jsonl"
 # What they are about.
 run python edu_filter/step5_label.py --dataset_path "$OUT/scored" --output_path "$OUT/labels/scored.jsonl" \
     --model "$MODEL" --sample_num "$LABELLED"

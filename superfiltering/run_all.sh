@@ -24,6 +24,7 @@ run python superfiltering/step2_attach_scores.py --pt_data_path "$OUT/scores.jso
 # The best 10 %; as many random rows and as many of the longest to compare with.
 run python superfiltering/step3_select.py --json_data_path "$OUT/with_ifd.json" --json_save_path "$OUT/selected.json" \
     --sample_rate "$SAMPLE_RATE" --random_baseline "$OUT/random.json" --length_baseline "$OUT/longest.json"
+run python -m common.dataset_card --method superfiltering --data_path "$OUT/selected.json"
 # Superfiltering.D: 2 %, difficult and diverse.
 run python superfiltering/step3_select_diverse.py --json_data_path "$OUT/with_ifd.json" \
     --json_save_path "$OUT/diverse.json" --emb_model "$EMB_MODEL"

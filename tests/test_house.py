@@ -24,9 +24,9 @@ FLOORS = [
     ["program"],
     ["rows"],
     ["manifest", "model_identity"],
-    ["step", "shards", "report"],
+    ["step", "shards", "report", "history"],
     ["conversations"],
-    ["llm", "training", "doctor"],
+    ["llm", "training", "doctor", "dataset_card"],
 ]
 STEP = re.compile(r"step\d")
 LONGEST_FILE, LONGEST_STEP, LONGEST_MAIN = 350, 150, 30
@@ -114,7 +114,15 @@ def test_files_steps_and_mains_stay_short(name):
 def test_the_methods_have_what_a_method_has():
     assert METHODS == ["augcon", "edu_filter", "superfiltering", "web_to_sft", "webr"]
     for method in METHODS:
-        for name in ("README.md", "run_all.sh", "needs.json", "standin.py", "sample", "paper_figures.json"):
+        for name in (
+            "README.md",
+            "run_all.sh",
+            "needs.json",
+            "standin.py",
+            "sample",
+            "paper_figures.json",
+            "dataset_card.json",
+        ):
             if name == "standin.py" and not json.loads((ROOT / method / "needs.json").read_text()).get("context"):
                 continue  # asks no model
             assert (ROOT / method / name).exists(), f"{method}/{name} is missing"

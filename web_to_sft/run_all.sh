@@ -24,6 +24,7 @@ run env MODEL="$OUT/converter_model" bash web_to_sft/step4_convert_web.sh "$WEB"
 # What it wrote as training rows, the clean ones in front.
 run python web_to_sft/step5_build_sft.py --data_path "$OUT/converted.jsonl" --add_path "$CLEAN" \
     --save_path "$OUT/solver.jsonl"
+run python -m common.dataset_card --method web_to_sft --data_path "$OUT/solver.jsonl"
 # The solver, from the same start as the converter.
 run env OUTPUT_DIR="$OUT/solver_model" bash web_to_sft/step6_train_solver.sh \
     "$OUT/solver.jsonl" instruction output "$MODELS" "$MODEL"

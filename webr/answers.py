@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from common.errors import BadInput, Reject
+from common.history import TURNED_DOWN
 from common.languages import PROMPT_LANGUAGES, UNKNOWN
 from common.llm import Answer
 from common.manifest import hash_text
@@ -22,7 +23,6 @@ from common.step import Step
 from webr import as_released
 from webr.flavours import FLAVOURS, Flavour, add_flavour_argument
 from webr.guards import Guards
-from webr.history import TURNED_DOWN
 
 RELEASED_NAMES = {"page": "web", "limit": "len_limit", "draft": "answer"}  # so that a released prompt works as it is
 GUARDS = {

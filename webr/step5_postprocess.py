@@ -18,6 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
+from common import manifest
+from common.dataset_card import card_files, write_card
 from common.errors import BadInput, BadRow, CommonError
 from common.languages import UNKNOWN
 from common.program import make_parser, run_main
@@ -25,7 +27,6 @@ from common.rows import read_rows, scan_rows, write_rows
 from common.step import Step, add_step_arguments, step_options
 from webr import selection
 from webr.answers import add_guard_arguments, add_released_arguments, guards_of, released_points
-from webr.dataset_card import files_beside, read_dataset_info, write_card, write_dataset_info
 from webr.guards import Guards
 from webr.history import kept_refusals, pages_behind, result_of
 from webr.training_rows import fault_of, problem_of, to_training_row
@@ -149,10 +150,12 @@ def main() -> None:
     args = parse_args()
     output = Path(args.save_name.removesuffix(".jsonl").removesuffix(".parquet") + ".jsonl")
     inputs = list(dict.fromkeys(args.WI_data_paths + args.WR_data_paths))
-    parquet, *others = files_beside(output)
+    parquet = output.with_suffix(".parquet")
+    if parquet.exists() and not manifest.path_of(output).exists():
+        raise BadInput(f"{parquet}: is there, and not from this step; move it, or choose another --save_name")
     released = released_points(args)
-    known_data = read_dataset_info(output)
-    with Step(inputs, output, **step_options(args), writes=[parquet, *others]) as step, selection.Rows() as rows:
+    beside = [parquet, *card_files(output)]
+    with Step(inputs, output, **step_options(args), writes=beside) as step, selection.Rows() as rows:
         read_all(step, rows, args, guards_of(args, keep_refusals=refusals_stay(args, inputs)))
         selection.reject_near_duplicates(
             rows, args.tokenizer_model_name, args.threshold, args.num_perm, args.across, "duplicates" in released
@@ -163,8 +166,7 @@ def main() -> None:
             raise CommonError(f"no row is left of {len(rows.sides):,}: {reasons}; nothing written")
         write_all(step, rows, chosen, request_first, released)
     write_rows(parquet, read_rows(output))
-    write_dataset_info(output, known_data)
-    write_card(output)
+    write_card("webr", output, parquet)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common import report
 from common.errors import BadInput
+from common.history import Run, runs_behind
 from common.program import make_parser, run_main
 from common.rows import read_rows, refuse_overlap
 from webr.guards import copied_share
-from webr.history import Run, pages_behind, runs_behind
+from webr.history import pages_behind
 from webr.near_duplicates import word_ids
 
 REASONS = 12  # named a stage; the rest are added up

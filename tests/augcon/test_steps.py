@@ -106,7 +106,7 @@ def test_training_data_is_question_and_answer_in_the_order_of_the_questions(fini
     assert datasets.load_dataset("json", data_files=str(finished / "sft.jsonl"), split="train").num_rows == len(
         answered
     )
-    info = json.loads((finished / "dataset_info.json").read_text())["augcon"]
+    info = json.loads((finished / "dataset_info.json").read_text())["sft"]
     assert info == {"file_name": "sft.jsonl", "columns": {"prompt": "question", "response": "answer"}}
     assert set(manifest.read(finished / "sft.jsonl")["examples"]) == {"zh", "en", "es", "pt"}
 

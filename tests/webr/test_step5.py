@@ -249,7 +249,9 @@ def test_the_cards_head_cannot_be_changed_by_the_data(tmp_path, run):
     words = ["--WR_data_paths", tmp_path / "in.jsonl", "--save_name", tmp_path / "out", "--any_language"]
     run(step5_postprocess, *words)
     head = (tmp_path / "README.md").read_text().split("---\n")[1]
-    assert head.startswith("language:\n- en\n- pt-br\ntask_categories:\n") and "evil" not in head and "<" not in head
+    assert (
+        head.startswith("language:\n- en\n- pt-br\ntask_categories:\n") and "evil" not in head and "<script" not in head
+    )
 
 
 def test_whole_step_5_as_released_equals_the_obvious_version(tmp_path, run):
