@@ -1,8 +1,6 @@
 """--batch: the same bytes as without, nothing paid twice, whatever becomes of a batch; --max_cost stops in time."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,9 @@ import pytest
 from common.llm import batches
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
+from eval import generate as eval_generate
+from eval import mt_bench
+from tests.in_process import end_of_program
 
 ROWS = [{"prompt": f"What is said about number {n}? Answer briefly."} for n in range(40)]
 
@@ -23,15 +24,16 @@ def data(tmp_path):
 def generate(data, save_path, url, *more, **options):
     flags = {"--base_url": url, "--model": "stand-in", "--batch_poll": "0.01"} | options
     words = [word for name, value in flags.items() for word in (name, value)]
-    command = ["eval/generate.py", "--data_path", data, "--save_path", save_path, *words, *more]
-    return subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
+    return end_of_program(eval_generate, "--data_path", data, "--save_path", save_path, *words, *more)
 
 
-@pytest.fixture
-def expected(data, tmp_path):
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("expected")
+    write_rows(folder / "in.jsonl", ROWS)
     with standin_server() as url:
-        assert generate(data, tmp_path / "plain.jsonl", url).returncode == 0
-    return (tmp_path / "plain.jsonl").read_bytes()
+        assert generate(folder / "in.jsonl", folder / "plain.jsonl", url).returncode == 0
+    return (folder / "plain.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("faults", [{}, {"batch_expired": 0.5, "batch_cancelled": 0.2, "batch_failed": 0.1}])
@@ -102,9 +104,8 @@ def test_requests_that_depend_on_answers_take_a_batch_a_level(tmp_path):
     with standin_server() as url:
         for more in ([], ["--batch"]):
             save_path = tmp_path / f"out{len(more)}.jsonl"
-            command = ["eval/mt_bench.py", "answer", "--data_path", tmp_path / "in.jsonl", "--save_path", save_path]
-            command += ["--base_url", url, "--batch_poll", "0.01", *more]
-            subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True)
+            words = ["--data_path", tmp_path / "in.jsonl", "--save_path", save_path, "--base_url", url, *more]
+            assert end_of_program(mt_bench, "answer", *words, "--batch_poll", "0.01").returncode == 0
             outputs.append(save_path.read_bytes())
     assert outputs[0] == outputs[1]
     assert len(list((tmp_path / "out1.jsonl.batches").glob("*.requests.jsonl"))) == 2

@@ -1,5 +1,6 @@
 """Shards: done once, refused when something changed, finished in spite of workers that die."""
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from common.errors import BadInput, CommonError
 from common.rows import read_rows, write_rows
-from common.shards import pair_shards, run_shards
+from common.shards import add_shard_arguments, pair_shards, run_shards, shard_options
 from tests.common import shard_work
 
 
@@ -106,6 +107,21 @@ def test_each_worker_has_its_own_gpus(tasks, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
     run_shards(shard_work.visible_gpus, tasks, {}, workers=2, gpus_per_worker=2)
     assert {row["gpus"] for _, target in tasks for row in read_rows(target)} <= {"4,5", "6,7"}
+
+
+def test_ctrl_c_is_for_the_process_that_started_the_workers(tasks):
+    assert run_shards(shard_work.double_under_ctrl_c, tasks[:2], {}, workers=2) == {"rows": 6}
+
+
+@pytest.mark.parametrize(
+    "words, workers, gpus",
+    [([], 1, 0), (["--num_workers", "3"], 3, 0), (["--num_gpus", "8", "--num_workers", "3"], 8, 1)],
+)
+def test_the_command_line_says_how_many_workers_and_whether_each_has_a_gpu(words, workers, gpus):
+    parser = argparse.ArgumentParser()
+    add_shard_arguments(parser)
+    options = shard_options(parser.parse_args(words))
+    assert options == {"workers": workers, "gpus_per_worker": gpus, "engine": "processes"}
 
 
 def test_inputs_that_would_share_an_output_are_refused(tmp_path):

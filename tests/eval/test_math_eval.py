@@ -70,6 +70,7 @@ def released_verdict(target, output, question):
 @example("1；", "1", "")  # fails, as released
 @example("1；2", "答：1个\n答：2个", "")
 @example("8", "8（1）（2）9", "")
+@example("8", "8个，答：5个\n答：9个", "")
 @example("(4/5)", "\\frac{4}{5}", "")
 @example("8", "答：8个。\n所以完成了。", "")
 @example("5", "Human: 有5个\nAssistant: 5", "有5个")
