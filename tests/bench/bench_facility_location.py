@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from superfiltering.facility_location import facility_location
 from tests.oracles import facility_location as oracle
-from tests.superfiltering.test_facility_location import unit_vectors
+from tests.oracles.facility_location import unit_vectors
 
 
 def timed(work: Callable[[], list[int]]) -> tuple[float, list[int]]:

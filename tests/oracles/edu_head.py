@@ -28,8 +28,9 @@ def train(
             batch = tokenizer(
                 [texts[row] for row in rows], truncation=True, max_length=max_length, padding=True, return_tensors="pt"
             )
-            scores = model(**batch).logits.squeeze(-1)
-            loss = torch.nn.functional.mse_loss(scores, torch.tensor(labels[rows], dtype=torch.float32))
+            scores = model(**batch.to(model.device)).logits.squeeze(-1)
+            targets = torch.tensor(labels[rows], dtype=torch.float32, device=model.device)
+            loss = torch.nn.functional.mse_loss(scores, targets)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)

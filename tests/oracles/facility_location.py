@@ -45,3 +45,12 @@ def plain_greedy(points: np.ndarray, count: int, kind: str) -> list[int]:
         picked.append(int(np.flatnonzero(gains == gains.max())[-1]))
         nearest = np.maximum(nearest, matrix[picked[-1]])
     return picked
+
+
+def unit_vectors(count: int, dimension: int, seed: int, clusters: int = 0, noise: float = 0.3) -> np.ndarray:
+    """Points to try it on."""
+    draw = np.random.default_rng(seed)
+    points = draw.normal(size=(count, dimension))
+    if clusters:
+        points = draw.normal(size=(clusters, dimension))[draw.integers(clusters, size=count)] + noise * points
+    return points / np.linalg.norm(points, axis=1, keepdims=True)

@@ -31,7 +31,7 @@ def released_line(model, tokenizer, text: str, answer: str, max_length: int, hea
 
 @torch.no_grad()
 def loss_from(model, ids: list[int], masked: int) -> float:
-    batch = torch.tensor([ids])
+    batch = torch.tensor([ids], device=model.device)
     labels = batch.clone()
     labels[0, :masked] = -100
     return model(batch, labels=labels, output_hidden_states=True).loss.item()  # as released, though nothing reads them

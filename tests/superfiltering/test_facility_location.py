@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 
 from superfiltering.facility_location import facility_location
 from tests.oracles import facility_location as oracle
+from tests.oracles.facility_location import unit_vectors
 
 RELEASED = Path(__file__).parent.parent / "data" / "superfiltering" / "facility_location.json"
-
-
-def unit_vectors(count: int, dimension: int, seed: int, clusters: int = 0, noise: float = 0.3) -> np.ndarray:
-    draw = np.random.default_rng(seed)
-    points = draw.normal(size=(count, dimension))
-    if clusters:
-        points = draw.normal(size=(clusters, dimension))[draw.integers(clusters, size=count)] + noise * points
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
 def released_vectors(count: int, dimension: int, clusters: int, noise: float, copies: int, seed: int) -> np.ndarray:
