@@ -13,7 +13,7 @@ import pytest
 
 from common.errors import BadInput, CommonError
 from common.llm.protocol import is_stored_text
-from common.llm.store import AnswerStore
+from common.llm.store import LAYOUT, AnswerStore
 
 
 def key(number: int) -> bytes:
@@ -137,10 +137,15 @@ def test_around_a_lost_page_answers_are_kept(tmp_path, capsys, page):
     kept = sum(store.get(key(number)) is not None for number in range(400))
     kept = sum(store.get(key(number)) == keep(number) for number in range(400))
     assert kept > 380 or page == 2
+    assert (
+        f"set aside as s.sqlite.damaged, {kept:,} answers in it could be read and are kept" in capsys.readouterr().err
+    )
+    assert (tmp_path / "s.sqlite.damaged").read_bytes() == content
     store.close()
 
 
-def test_a_file_cut_short_is_set_aside_and_read_as_far_as_it_goes(tmp_path, capsys):
+def test_a_file_cut_short_is_set_aside_and_read_as_far_as_it_goes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("common.llm.store.UNREADABLE", 2000)
     path = tmp_path / "s.sqlite"
     content = filled(path)
     for number in range(2):
@@ -225,3 +230,64 @@ def test_identities_are_remembered(tmp_path):
     nowhere = AnswerStore(None)
     nowhere.remember_identity("m", "x")
     assert nowhere.identity_of("m") is None
+
+
+# ---------------------------------------------------------------- the file
+
+
+def put(store: AnswerStore, *numbers: int) -> list[dict]:
+    async def within_seconds() -> list[dict]:
+        return await asyncio.wait_for(store.put([(key(number), keep(number)) for number in numbers]), 10)
+
+    return asyncio.run(within_seconds())
+
+
+def test_its_folder_is_made_and_closed_it_is_one_file(tmp_path):
+    path = tmp_path / "new" / "folder" / "s.sqlite"
+    for _ in range(2):
+        store = AnswerStore(path)
+        assert put(store) == [] and put(store, 1, 2) == [keep(1), keep(2)]
+        store.close()
+        assert list(path.parent.iterdir()) == [path]
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (LAYOUT,)
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)  # readers and a writer at once
+
+
+def test_an_empty_file_becomes_a_store(tmp_path):
+    (tmp_path / "s.sqlite").touch(0o640)
+    store = AnswerStore(tmp_path / "s.sqlite")
+    assert put(store, 1) == [keep(1)] == [store.get(key(1))]
+    assert (tmp_path / "s.sqlite").stat().st_mode & 0o777 == 0o640  # it is not ours to say who reads it
+    store.close()
+
+
+def test_what_the_layout_before_held_is_marked_as_of_this_one(tmp_path):
+    with sqlite3.connect(tmp_path / "s.sqlite") as database:
+        database.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer BLOB NOT NULL)")
+        database.execute("PRAGMA user_version=1")
+    AnswerStore(tmp_path / "s.sqlite").close()
+    with sqlite3.connect(tmp_path / "s.sqlite") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (LAYOUT,)
+
+
+def test_what_cannot_be_stored_or_read_is_said_and_then_it_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "s.sqlite"
+    store = AnswerStore(path)
+    put(store, 1)
+    store._useless.add(object())  # what SQLite fails on in the middle of a commit
+    with pytest.raises(CommonError, match="s.sqlite: an answer could not be stored: .*; run again to go on"):
+        put(store, 2)
+    assert put(store, 3) == [keep(3)]
+    assert [store.get(key(number)) is not None for number in (1, 2, 3)] == [True, False, True]
+
+    class Unreadable:
+        def execute(self, *query: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store, "_reader", Unreadable())
+    with pytest.raises(CommonError, match="s.sqlite: cannot be read: disk I/O error; run again to go on"):
+        store.get(key(1))
+    monkeypatch.undo()
+    store.close()
+    assert list(tmp_path.iterdir()) == [path]  # a disk that fails is no damage of the file
