@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from common import manifest
 from common.llm import batches
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
@@ -136,6 +137,26 @@ def test_a_run_ends_before_it_costs_more_and_goes_on(data, tmp_path, expected):
             assert float(said[0].split()[4].rstrip(";")) <= 0.8, done.stderr
         assert codes[-1] == 0 and len(codes) > 2
     assert save_path.read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
+
+
+def test_answers_of_batches_are_half_the_price(data, tmp_path):
+    prices = {"--price_in": "1000", "--price_out": "1000"}
+    with standin_server() as url:
+        generate(data, tmp_path / "plain.jsonl", url, **prices)
+        for output, asked in (("out", True), ("again", False)):
+            generate(
+                data, tmp_path / f"{output}.jsonl", url, "--batch", **prices, **{"--store_path": tmp_path / "store"}
+            )
+            plain, llm = (manifest.read(tmp_path / f"{name}.jsonl")["llm"] for name in ("plain", output))
+            whole, saved = plain["cost_of_this_run"], llm["saved_by_the_store"]
+            assert llm["cost_of_this_run"] == pytest.approx(whole / 2 if asked else 0) == llm["saved_by_batches"]
+            assert saved == pytest.approx(0 if asked else whole) and whole > 0
+
+
+def test_requests_in_a_folder_are_for_a_model_that_is_named(data, tmp_path):
+    flags = ["--base_url", "http://127.0.0.1:9/v1", "--batch", tmp_path / "batch"]
+    done = end_of_program(eval_generate, "--data_path", data, "--save_path", tmp_path / "out.jsonl", *flags)
+    assert done.returncode == 1 and "--batch FOLDER: name the model with --model" in done.stderr
 
 
 def test_without_a_price_there_is_no_limit_in_money(data, tmp_path):

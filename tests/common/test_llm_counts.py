@@ -1,7 +1,11 @@
 """What a run counts, orders and adds up."""
 
 import datetime
+import gc
+import itertools
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -91,6 +95,37 @@ def test_cost_is_that_of_what_was_paid_for_in_this_run(ask):
         assert paid == pytest.approx(3 * 0.001 + 2 * 0.03)
         assert counts["tokens in"] == 9 and counts["tokens out"] == 6
         assert counts["from the store"] == 2 and counts["requests"] == 1
+        saved = ask.manifest()["llm"]["saved_by_the_store"], ask.manifest()["llm"]["saved_by_batches"]
+        assert saved == (pytest.approx(2 * (3 * 0.001 + 2 * 0.03)), 0)
+        ask(["a"], server.url)
+        assert ask.manifest()["llm"]["cost_of_this_run"] is None  # of a model whose price is not known
+
+
+def test_who_watches_sees_rate_failures_and_cost(ask, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("common.llm.asking.time", SimpleNamespace(monotonic=itertools.count(100).__next__))
+    with scripted_server(lambda body, n: (500, {}, {}) if n == 0 else echo(body, n)) as server:
+        ask(["a", "b", "c"], server.url, "--price_in", "1e6", "--price_out", "2e6", "--concurrency", "1")
+    said = capsys.readouterr().err
+    assert "2 tokens/s, 1 errors, 1 retries, cost 21.00" in said and "3/3" in said
+    with scripted_server(echo) as server:
+        ask(["a"], server.url, "--no_store")
+    assert "tokens/s, 0 errors, 0 retries" in (said := capsys.readouterr().err) and "cost" not in said
+
+
+def test_a_run_leaves_the_garbage_collector_as_it_was(ask):
+    before = gc.get_threshold()
+    with scripted_server(echo) as server:
+        ask(["a"], server.url)
+    assert gc.get_threshold() == before and gc.get_freeze_count() == 0
+
+
+def test_rows_of_which_all_that_are_asked_are_refused_end_well_where_the_store_answers_others(ask):
+    with scripted_server(echo) as server:
+        ask(["a", "b"], server.url)
+    with scripted_server(lambda *_: (422, {}, {})) as server:
+        assert len(ask(["a", "b", "c"], server.url)) == 2
+    assert ask.rejected()[0]["reason"] == "BadRequestError 422: {}" and ask.manifest()["counts"]["from the store"] == 2
 
 
 def printed(capsys):
