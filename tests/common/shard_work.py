@@ -49,8 +49,18 @@ def double_under_ctrl_c(source: str, target: str) -> dict[str, int]:
 
 
 def visible_gpus(source: str, target: str) -> dict[str, int]:
-    write_rows(target, [{"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}])
+    write_rows(target, [{"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "pid": os.getpid()}])
     return {"rows": 1}
+
+
+def visible_gpus_of_two(source: str, target: str) -> dict[str, int]:
+    """Each of two shards waits for the other, so that each has a worker."""
+    folder = Path(target).parent
+    folder.mkdir(exist_ok=True)
+    Path(f"{target}.begun").touch()
+    while len(list(folder.glob("*.begun"))) < 2:
+        threading.Event().wait(0.01)
+    return visible_gpus(source, target)
 
 
 def double_or_break(source: str, target: str) -> dict[str, int]:

@@ -1,6 +1,9 @@
 """Shards: done once, refused when something changed, finished in spite of workers that die."""
 
 import argparse
+import json
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput, CommonError
+from common.manifest import hash_file
 from common.rows import read_rows, write_rows
 from common.shards import add_shard_arguments, pair_shards, run_shards, shard_options
 from tests.common import shard_work
@@ -32,7 +36,7 @@ EXPECTED = [2 * (10 * number + n) for number in range(5) for n in range(3)]
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_shard_is_done_once(tasks, workers, monkeypatch):
     assert run_shards(shard_work.double, tasks, {"model": "m"}, workers) == {"rows": 15}
-    assert results(tasks) == EXPECTED
+    assert results(tasks) == EXPECTED and not multiprocessing.active_children()
     # Finished shards are not done again: their counts come from the record.
     assert run_shards(shard_work.double_or_fail, tasks, {"model": "m"}, workers) == {"rows": 15}
 
@@ -46,7 +50,7 @@ def test_another_input_or_model_is_refused(tasks):
         run_shards(shard_work.double, tasks, {"model": "m"})
 
 
-@pytest.mark.parametrize("harm", ["delete", "cut", "tear the record"])
+@pytest.mark.parametrize("harm", ["delete", "cut", '{"input": "half of a rec', "{}", "[1]", "5", "null"])
 def test_a_finished_shard_that_was_harmed_is_done_again(tasks, harm):
     run_shards(shard_work.double, tasks, {})
     target = Path(tasks[2][1])
@@ -55,8 +59,7 @@ def test_a_finished_shard_that_was_harmed_is_done_again(tasks, harm):
     elif harm == "cut":
         target.write_bytes(target.read_bytes()[:9])
     else:
-        record = Path(f"{target}.done.json")
-        record.write_text(record.read_text(encoding="utf-8")[:20], encoding="utf-8")
+        Path(f"{target}.done.json").write_text(harm, encoding="utf-8")
     assert run_shards(shard_work.double, tasks, {}) == {"rows": 15}
     assert results(tasks) == EXPECTED
 
@@ -103,10 +106,30 @@ def test_workers_that_cannot_start_end_the_run(tasks, tmp_path, monkeypatch):
         run_shards(gone_by_then.work, tasks, {}, workers=2)
 
 
-def test_each_worker_has_its_own_gpus(tasks, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    run_shards(shard_work.visible_gpus, tasks, {}, workers=2, gpus_per_worker=2)
-    assert {row["gpus"] for _, target in tasks for row in read_rows(target)} <= {"4,5", "6,7"}
+@pytest.mark.parametrize(
+    "visible, each, expected",
+    [("4,5,6,7", 2, {"4,5", "6,7"}), ("4,5,6,7", 1, {"4", "5"}), ("4,5", 0.5, {"4"}), (None, 1, {"0", "1"})],
+)
+def test_each_worker_has_its_own_gpus(tasks, monkeypatch, visible, each, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+    run_shards(shard_work.visible_gpus_of_two, tasks[:2], {}, workers=2, gpus_per_worker=each)
+    rows = [row for _, target in tasks[:2] for row in read_rows(target)]
+    assert {row["gpus"] for row in rows} == expected and len({row["pid"] for row in rows} - {os.getpid()}) == 2
+
+
+def test_one_worker_with_a_gpu_is_a_process_of_its_own(tasks, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert run_shards(shard_work.visible_gpus, tasks, {}, workers=1, gpus_per_worker=1) == {"rows": 5}
+    rows = [row for _, target in tasks for row in read_rows(target)]
+    assert {row["gpus"] for row in rows} == {"3"} and os.getpid() not in {row["pid"] for row in rows}
+
+
+def test_what_was_done_of_what_is_in_a_record_beside_the_output(tasks):
+    run_shards(shard_work.double, tasks, {"model": "m"})
+    source, target = tasks[0]
+    record = json.loads(Path(f"{target}.done.json").read_text(encoding="utf-8"))
+    assert record["fingerprint"] == {"model": "m"} and record["counts"] == {"rows": 3}
+    assert (record["input"], record["output"]) == (hash_file(source), hash_file(target))
 
 
 def test_ctrl_c_is_for_the_process_that_started_the_workers(tasks):
@@ -129,6 +152,12 @@ def test_inputs_that_would_share_an_output_are_refused(tmp_path):
         write_rows(tmp_path / folder / "part.jsonl", [])
     with pytest.raises(BadInput, match="several inputs"):
         pair_shards(str(tmp_path / "*" / "part.jsonl"), str(tmp_path / "out"))
+    write_rows(tmp_path / "a" / "part.2.jsonl.gz", [])
+    source = str(tmp_path / "a" / "part.2.jsonl.gz")
+    assert pair_shards(source, "out", ".parquet") == [(source, "out/part.parquet")]
+    assert pair_shards(source, "out") == [(source, "out/part.2.jsonl.gz")]
+    with pytest.raises(BadInput, match="part.parquet; name them apart"):
+        pair_shards(str(tmp_path / "a" / "part*"), "out", ".parquet")
 
 
 def test_killed_and_run_again_the_shards_are_the_same(tasks, tmp_path):
