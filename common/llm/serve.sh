@@ -3,6 +3,7 @@
 #   bash common/llm/serve.sh --model Qwen/Qwen1.5-7B-Chat -- python -m eval.generate --data_path q.jsonl --save_path a.jsonl
 #   bash common/llm/serve.sh --model DIR --data_parallel 8 --max-model-len 4096 -- COMMAND   # the unknown goes to the server
 #   bash common/llm/serve.sh --engine transformers --model DIR -- COMMAND    # `transformers serve`, where vLLM is not
+#   bash common/llm/serve.sh --engine small --model DIR -- COMMAND           # ours, batched, for a small model on a CPU
 #   bash common/llm/serve.sh --engine standin                    # the rule-based one; without a command: until Ctrl-C
 # --tensor_parallel N (NUM_GPUS, 8, over the copies), --data_parallel N copies (1), --port N (8000), --limit SECONDS.
 # The exit code is the command's. Whatever ends this script, the server and its workers end with it, and nothing else.
@@ -18,7 +19,7 @@ DATA_PARALLEL=1
 MORE=()
 while (($#)); do
     case $1 in
-        --engine) ENGINE=${2:?vllm, transformers or standin} && shift 2 ;;
+        --engine) ENGINE=${2:?vllm, transformers, small or standin} && shift 2 ;;
         --model) MODEL=${2:?a name or a folder} && shift 2 ;;
         --port) PORT=${2:?a number} && shift 2 ;;
         --tensor_parallel) TENSOR_PARALLEL=${2:?a number} && shift 2 ;;
@@ -47,8 +48,9 @@ case $ENGINE in
         SERVER+=(--data-parallel-size "$DATA_PARALLEL" --host 127.0.0.1)
         ;;
     transformers) SERVER=(transformers serve "$MODEL" --host 127.0.0.1) ;;
+    small) SERVER=(env PYTHONPATH="$ROOT" python -m common.llm.small_server --model "$MODEL") ;;
     standin) SERVER=(env PYTHONPATH="$ROOT" python -m common.llm.standin) MODEL=stand-in ;;
-    *) die "no engine $ENGINE; there are vllm, transformers and standin" ;;
+    *) die "no engine $ENGINE; there are vllm, transformers, small and standin" ;;
 esac
 [[ -n $MODEL ]] || die "--model is missing"
 SERVER+=(--port "$PORT" "${MORE[@]}")

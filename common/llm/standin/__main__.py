@@ -29,7 +29,8 @@ from aiohttp import web
 
 from common.errors import BadInput
 from common.llm.connection import allow_many_sockets
-from common.llm.standin.answers import MODEL, Refused, complete, drawn
+from common.llm.serving import Refused, add_usual_routes
+from common.llm.standin.answers import MODEL, complete, drawn
 from common.llm.standin.batches import add_batch_routes
 from common.llm.standin.rules import load_rules
 from common.program import make_parser
@@ -86,27 +87,9 @@ def make_app(args: argparse.Namespace) -> web.Application:
             body = body[: int(len(body) * (0.1 + 0.8 * chance))]
         return web.Response(body=body, content_type=kind)
 
-    async def models(request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [model]})
-
-    async def one_model(request: web.Request) -> web.Response:
-        if request.match_info["name"] == MODEL:
-            return web.json_response(model)
-        return web.json_response(Refused(404, "No such model.", "model", "model_not_found").body, status=404)
-
-    async def health(request: web.Request) -> web.Response:
-        return web.Response()
-
-    async def unknown(request: web.Request) -> web.Response:
-        message = f"Unknown request URL: {request.method} {request.path}."
-        return web.json_response(Refused(404, message).body, status=404)
-
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post("/v1/chat/completions", post)
     app.router.add_post("/v1/completions", post)
-    app.router.add_get("/v1/models", models)
-    app.router.add_get("/v1/models/{name}", one_model)
-    app.router.add_get("/health", health)
     batch_shares = {name: getattr(args, f"batch_{name}") for name in BATCH_FAULTS}
 
     def answer_in_batch(path: str, raw: bytes) -> tuple[bytes, str]:
@@ -114,7 +97,7 @@ def make_app(args: argparse.Namespace) -> web.Application:
         return complete(path, raw, args.max_model_len, content_shares, args.rules)
 
     add_batch_routes(app, answer_in_batch, batch_shares, args.fault_seed)
-    app.router.add_route("*", "/{rest:.*}", unknown)
+    add_usual_routes(app, model)
     return app
 
 

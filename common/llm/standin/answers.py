@@ -1,26 +1,15 @@
-"""From the body of a request to the body of its answer: the protocol, whatever the rules are."""
+"""From the body of a request to the body of its answer, whatever the rules are."""
 
 import hashlib
 import json
 import random
-from typing import Any
 
+from common.llm.serving import COMPLETION_MAX_TOKENS, Refused, checked_body, choice, completion, encoded
 from common.llm.standin import words
 from common.llm.standin.prompts import language_of
 from common.llm.standin.rules import Rule, answer
 
 MODEL = "stand-in"
-COMPLETION_MAX_TOKENS = 16  # of /v1/completions where the request names none, as OpenAI and vLLM do
-
-
-class Refused(Exception):
-    """The request is answered with this status and an error body."""
-
-    def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None) -> None:
-        self.status = status
-        kind = {429: "rate_limit_error", 500: "server_error"}.get(status, "invalid_request_error")
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-        super().__init__(message)
 
 
 def complete(
@@ -28,7 +17,7 @@ def complete(
 ) -> tuple[bytes, str]:
     """The answer to one POST and its content type; `own_id` tells its id from that of any other answer."""
     chat = path.endswith("/chat/completions")
-    body = checked_body(raw, chat)
+    body = checked_body(raw, chat, MODEL)
     digest = hashlib.blake2b(raw, digest_size=16).digest()
     choices, prompt_tokens, completion_tokens = [], 0, 0
     for system, user in prompts_of(body, chat):
@@ -43,21 +32,11 @@ def complete(
         for _ in range(body.get("n") or 1):
             text, reason = one_answer(body, system, user, digest, len(choices), limit, content_shares, rules)
             completion_tokens += count_tokens(text)
-            said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-            choices.append({"index": len(choices), **said, "finish_reason": reason, "logprobs": None})
-    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
-    usage["total_tokens"] = prompt_tokens + completion_tokens
-    payload = {
-        "id": f"{'chatcmpl' if chat else 'cmpl'}-{digest.hex()}{own_id}",
-        "object": "chat.completion" if chat else "text_completion",
-        "created": 0,  # no clock: the same body gets the same bytes
-        "model": MODEL,
-        "choices": choices,
-        "usage": usage,
-    }
-    if body.get("stream"):
-        return as_events(payload, chat, body), "text/event-stream"
-    return json.dumps(payload).encode(), "application/json"
+            choices.append(choice(len(choices), text, reason, chat))
+    answer_id = f"{digest.hex()}{own_id}"
+    # No clock: the same body gets the same bytes.
+    payload = completion(answer_id, MODEL, choices, prompt_tokens, completion_tokens, created=0)
+    return encoded(payload, body)
 
 
 def one_answer(
@@ -100,58 +79,6 @@ def count_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // 4)
 
 
-def checked_body(raw: bytes, chat: bool) -> dict:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, f"We could not parse the JSON body of your request: {error}") from None
-    if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object.")
-
-    def must(condition: bool, name: str, expected: str) -> None:
-        if not condition:
-            raise Refused(400, f"Invalid value for '{name}': expected {expected}.", name)
-
-    def number(name: str, low: float, high: float, kinds: tuple[type, ...]) -> None:
-        value = body.get(name)
-        good = value is None or (isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high)
-        must(good, name, f"{'an integer' if kinds == (int,) else 'a number'} from {low:g} to {high:g}")
-
-    must(isinstance(body.get("model"), str), "model", "the name of a model")
-    if body["model"] != MODEL:
-        raise Refused(404, f"The model `{body['model']}` does not exist.", "model", "model_not_found")
-    number("temperature", 0, 2, (int, float))
-    number("top_p", 0, 1, (int, float))
-    number("max_tokens", 1, 2**31, (int,))
-    number("max_completion_tokens", 1, 2**31, (int,))
-    number("n", 1, 128, (int,))
-    number("seed", -(2**63), 2**63, (int,))
-    stop = body.get("stop")
-    stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
-    good_stops = isinstance(stops, list) and all(isinstance(one, str) and one for one in stops)
-    must(good_stops, "stop", "a string or a list of strings")
-    must(isinstance(body.get("response_format"), dict | None), "response_format", "an object")
-    must(isinstance(body.get("stream_options"), dict | None), "stream_options", "an object")
-    if chat:
-        messages = body.get("messages")
-        must(isinstance(messages, list) and bool(messages), "messages", "a list of at least one message")
-        must(all(_is_message(message) for message in messages), "messages", "objects with a role and a text as content")
-    else:
-        prompt = body.get("prompt")
-        several = isinstance(prompt, list) and bool(prompt) and all(isinstance(one, str) for one in prompt)
-        must(isinstance(prompt, str) or several, "prompt", "a string or a list of strings")
-    return body
-
-
-def _is_message(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("role") not in ("system", "developer", "user", "assistant", "tool"):
-        return False
-    content = message.get("content")
-    parts = content if isinstance(content, list) else []
-    texts = all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts)
-    return isinstance(content, str) or (bool(parts) and texts) or (content is None and message["role"] == "assistant")
-
-
 def prompts_of(body: dict, chat: bool) -> list[tuple[str, str]]:
     """(system text, user text) of each prompt. Of a conversation the last user turn is answered."""
     if not chat:
@@ -163,23 +90,6 @@ def prompts_of(body: dict, chat: bool) -> list[tuple[str, str]]:
         text = content if isinstance(content, str) else "\n".join(part["text"] for part in content)
         texts.setdefault("system" if message["role"] == "developer" else message["role"], []).append(text)
     return [("\n".join(texts.get("system", [])), texts.get("user", [""])[-1])]
-
-
-def as_events(payload: dict, chat: bool, body: dict) -> bytes:
-    """The whole answer as server-sent events; they are sent at once, for there is nothing to wait for."""
-    head = {key: payload[key] for key in ("id", "created", "model")}
-    head["object"] = "chat.completion.chunk" if chat else "text_completion"
-    events: list[Any] = []
-    for choice in payload["choices"]:
-        text = choice["message"]["content"] if chat else choice["text"]
-        pieces = [text[start : start + 20] for start in range(0, len(text), 20)]
-        for number, piece in enumerate([*pieces, ""]):
-            delta = {"delta": {"role": "assistant", "content": piece}} if chat else {"text": piece}
-            reason = choice["finish_reason"] if number == len(pieces) else None
-            events.append({**head, "choices": [{"index": choice["index"], **delta, "finish_reason": reason}]})
-    if (body.get("stream_options") or {}).get("include_usage"):
-        events.append({**head, "choices": [], "usage": payload["usage"]})
-    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
 
 
 def drawn(number: float, shares: dict[str, float]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from common.llm.standin.answers import Refused
+from common.llm.serving import Refused
 
 Answer = Callable[[str, bytes], tuple[bytes, str]]  # path and body of a request -> body and content type
 
