@@ -1,6 +1,6 @@
 """One file of a corpus: scored window by window, written back in the order of its rows.
 
-counts = score_file(Scoring("out/head/model"), "web/000.parquet", "scored/000.parquet")
+counts = score_file(Scoring({"head": "out/head/model"}), "web/000.parquet", "scored/000.parquet")
 kept_at(counts)       # {0.0: rows, 0.1: rows, ...}: what a threshold would keep, from the counts alone
 """
 
@@ -11,14 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.errors import BadRow, BadValue, CommonError, Reject
+from common.errors import BadInput, BadRow, BadValue, CommonError, Reject
 from common.languages import detect_language
 from common.rows import RowWriter, scan_rows, schema_of
 from common.step import need
 from edu_filter.ratings import HIGHEST, int_score, released_int_score
+
+if TYPE_CHECKING:  # they bring torch along
+    from edu_filter.encoder import Tokenizer
+    from edu_filter.ensemble import Group
 
 LONG = ("head", "chunks_mean", "chunks_max", "head_tail")
 DETECTED_IN = 500  # characters: enough to tell a language, and a tenth of the time
@@ -30,7 +35,7 @@ BINS = np.arange(10 * HIGHEST + 1) / 10
 class Scoring:
     """How texts are scored; the same for all files of a run."""
 
-    model: str
+    models: Mapping[str, str]  # by their short names
     text_column: str = "texto"
     long: str = "head"
     max_length: int | None = None
@@ -39,6 +44,7 @@ class Scoring:
     device: str = "cpu"
     dtype: str = "fp32"
     threshold: float | None = None
+    combine: str = "mean"
     source_column: str | None = None
     keep_chunks: bool = False
     on_bad_row: str = "stop"
@@ -49,9 +55,7 @@ class Scoring:
 
 def score_file(scoring: Scoring, source: str, target: str) -> dict[str, int]:
     """Score the rows of one file. Runs in a worker, which keeps the model for the next file."""
-    scorer = load(
-        scoring.model, scoring.max_length, scoring.device, scoring.dtype, scoring.paper_exact, scoring.workers
-    )
+    groups = load_for(scoring)
     counts: Counter[str] = Counter()
     rejected_path = Path(f"{target}.rejected.jsonl")
     # Every column comes back with its type; only the released scores may be no numbers.
@@ -60,7 +64,7 @@ def score_file(scoring: Scoring, source: str, target: str) -> dict[str, int]:
         rows = enumerate(scan_rows(source, scoring.split))
         while window := list(islice(rows, scoring.window)):
             good = list(usable(window, scoring, source, rejected))
-            results = score_rows([row for _, row in good], scoring, scorer, counts)
+            results = score_rows([row for _, row in good], scoring, groups, counts)
             for (index, row), scores in zip(good, results, strict=True):
                 if isinstance(scores, Reject):
                     set_aside(index, scores.reason, row, scoring, source, rejected)
@@ -72,10 +76,38 @@ def score_file(scoring: Scoring, source: str, target: str) -> dict[str, int]:
     return dict(counts)
 
 
+def named_models(paths: Sequence[str]) -> dict[str, str]:
+    """Short names for columns: a path's last piece, of step 2's CHECKPOINT_DIR/model the last but one."""
+    named: dict[str, str] = {}
+    for path in paths:
+        folder = Path(path)
+        if folder.is_dir() and not (folder / "config.json").exists():
+            meant = f"; {folder / 'model'} is" if (folder / "model" / "config.json").exists() else ""
+            raise BadInput(f"--model_path {path}: is no model, it has no config.json{meant}")
+        name = folder.absolute().parent.name if folder.name == "model" else folder.name
+        if name in named:
+            raise BadInput(f"--model_path: two models would be called {name}; their columns need names of their own")
+        named[name] = path
+    return named
+
+
+def load_for(scoring: Scoring) -> list:
+    same = scoring.max_length, scoring.device, scoring.dtype, scoring.paper_exact, scoring.workers
+    return load(tuple(scoring.models.items()), *same)
+
+
 @functools.cache
-def load(model: str, max_length: int | None, device: str, dtype: str, paper_exact: bool, workers: int):
+def load(
+    models: tuple[tuple[str, str], ...],
+    max_length: int | None,
+    device: str,
+    dtype: str,
+    paper_exact: bool,
+    workers: int,
+) -> list:
     import torch
 
+    from edu_filter.ensemble import group_scorers
     from edu_filter.model import load_scorer
 
     if device == "cpu":
@@ -83,7 +115,8 @@ def load(model: str, max_length: int | None, device: str, dtype: str, paper_exac
     elif not torch.cuda.is_available():
         raise CommonError("no GPU for this worker: --num_gpus is more than there are, or --device cpu is wanted")
     encoder_dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    return load_scorer(model, max_length).to(device, encoder_dtype, encoder_dtype if paper_exact else torch.float32)
+    dtypes = encoder_dtype, encoder_dtype if paper_exact else torch.float32
+    return group_scorers({name: load_scorer(model, max_length).to(device, *dtypes) for name, model in models})
 
 
 def usable(
@@ -110,45 +143,58 @@ def set_aside(index: int, reason: str, row: object, scoring: Scoring, source: st
 # ---------------------------------------------------------------- scores
 
 
-def score_rows(rows: Sequence[dict], scoring: Scoring, scorer: object, counts: Counter[str]) -> list[dict | Reject]:
-    """The new columns of each row."""
+def score_rows(
+    rows: Sequence[dict], scoring: Scoring, groups: Sequence["Group"], counts: Counter[str]
+) -> list[dict | Reject]:
+    """The new columns of each row. Tokens are counted as the first model cuts them."""
     from edu_filter.encoder import BATCH_TOKENS
 
+    if not rows:
+        return []
     texts = [row[scoring.text_column] for row in rows]
-    if scoring.long == "head":
-        tokens = scorer.tokenizer(texts)
-        windows, cut = [[text.ids] for text in tokens], [text.cut for text in tokens]
-    else:
-        windows = scorer.tokenizer.windows(texts)
-        cut = [len(found) > 1 for found in windows]
-        if scoring.long == "head_tail":
-            windows = [found[:1] + found[1:][-1:] for found in windows]
-    flat = [ids for found in windows for ids in found]
-    budget = scoring.batch_tokens or BATCH_TOKENS[scorer.device.type]
-    scores, used = scorer.score(flat, budget)
-    if used < budget:
-        counts[f"windows scored with {used} tokens a batch"] += 1  # the memory did not suffice for more
-    results: list[dict | Reject] = []
-    start = 0
-    for row, found, was_cut in zip(rows, windows, cut, strict=True):
-        chunks = scores[start : start + len(found)].tolist()
-        start += len(found)
-        columns = columns_of(chunks, scoring)
-        results.append(columns)
+    cuts = {id(group.tokenizer): windows_of(group.tokenizer, texts, scoring.long) for group in groups}
+    scores: dict[str, list[list[float]]] = {}
+    for group in groups:
+        windows, _ = cuts[id(group.tokenizer)]
+        budget = scoring.batch_tokens or BATCH_TOKENS[group.device.type]
+        found, used = group.score([ids for windows_of_text in windows for ids in windows_of_text], budget)
+        if used < budget:
+            counts[f"windows scored with {used} tokens a batch"] += 1  # the memory did not suffice for more
+        ends = np.cumsum([len(windows_of_text) for windows_of_text in windows])[:-1]
+        for name, column in zip(group.names, found.T, strict=True):
+            scores[name] = [chunks.tolist() for chunks in np.split(column, ends)]
+    results = []
+    for at, (row, windows, was_cut) in enumerate(zip(rows, *cuts[id(groups[0].tokenizer)], strict=True)):
+        results.append(columns := columns_of({name: chunks[at] for name, chunks in scores.items()}, scoring))
         if isinstance(columns, dict):
-            count(counts, row, columns["score"], sum(map(len, found)), was_cut, scoring)
+            count(counts, row, columns["score"], sum(map(len, windows)), was_cut, scoring)
     return results
 
 
-def columns_of(chunks: Sequence[float], scoring: Scoring) -> dict | Reject:
-    score = max(chunks) if scoring.long == "chunks_max" else sum(chunks) / len(chunks)
-    if math.isnan(score) and not scoring.paper_exact:
-        return Reject("the score is not a number")
+def windows_of(tokenizer: "Tokenizer", texts: Sequence[str], long: str) -> tuple[list[list[list[int]]], list[bool]]:
+    """The windows of each text that are scored, and whether it is longer than one."""
+    if long == "head":
+        tokens = tokenizer(texts)
+        return [[text.ids] for text in tokens], [text.cut for text in tokens]
+    windows = tokenizer.windows(texts)
+    cut = [len(found) > 1 for found in windows]
+    return [found[:1] + found[1:][-1:] for found in windows] if long == "head_tail" else windows, cut
+
+
+def columns_of(chunks: Mapping[str, Sequence[float]], scoring: Scoring) -> dict | Reject:
+    """Of the scores of each model's windows: one score, with a column each model where there are several."""
+    best = scoring.long == "chunks_max"
+    scores = {name: max(found) if best else sum(found) / len(found) for name, found in chunks.items()}
+    if not scoring.paper_exact and (bad := [name for name, score in scores.items() if math.isnan(score)]):
+        return Reject(f"the score of {bad[0]} is not a number")
+    score = max(scores.values()) if scoring.combine == "max" else sum(scores.values()) / len(scores)
     columns = {"score": score, "int_score": released_int_score(score) if scoring.paper_exact else int_score(score)}
     if scoring.threshold is not None:
         columns["keep"] = score >= scoring.threshold
+    several = len(chunks) > 1
+    columns |= {f"score_{name}": score for name, score in scores.items() if several}
     if scoring.keep_chunks:
-        columns["chunks"] = chunks
+        columns |= {f"chunks_{name}" if several else "chunks": list(found) for name, found in chunks.items()}
     return columns
 
 

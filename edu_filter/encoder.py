@@ -44,9 +44,9 @@ class Tokenizer:
         start = next(at for at in range(len(alone)) if alone[at : at + len(word)] == word)
         self.before, self.after = alone[:start], alone[start + len(word) :]
         self.room = max_length - len(self.before) - len(self.after)
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        self._backend = backend
-        self._cuts_at_blanks = backend is not None and splits_at_blanks(json.loads(backend.to_str()))
+        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        self.rules = json.loads(self._backend.to_str()) if self._backend is not None else None
+        self._cuts_at_blanks = self.rules is not None and splits_at_blanks(self.rules)
 
     @classmethod
     def load(cls, name: str, max_length: int | None = None) -> "Tokenizer":
@@ -193,14 +193,20 @@ class Encoder(nn.Module):
         super().__init__()
         self.model, self.pooling = model.eval(), pooling
 
+    def states(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.pooling == "first":
-            return states[:, 0]
-        if attention_mask is None:
-            return states.mean(1)
-        weights = attention_mask[:, :, None].to(states.dtype)
-        return (states * weights).sum(1) / weights.sum(1)
+        return pooled(self.states(input_ids, attention_mask), attention_mask, self.pooling)
+
+
+def pooled(states: Tensor, attention_mask: Tensor | None, pooling: str) -> Tensor:
+    if pooling == "first":
+        return states[:, 0]
+    if attention_mask is None:
+        return states.mean(1)
+    weights = attention_mask[:, :, None].to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1)
 
 
 @contextlib.contextmanager

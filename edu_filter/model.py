@@ -44,12 +44,12 @@ class Scorer:
 
     def score(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> tuple[np.ndarray, int]:
         """Scores of token windows in their order, and the tokens a batch had in the end."""
-        return run_batches(self._score_batch, ids, self.tokenizer.pad_id, batch_tokens, self.device)
+        return run_batches(self.score_batch, ids, self.tokenizer.pad_id, batch_tokens, self.device)
 
     def vectors(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
         return run_batches(self.encoder, ids, self.tokenizer.pad_id, batch_tokens, self.device)[0]
 
-    def _score_batch(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def score_batch(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         if self.head is None:
             return self.whole(input_ids=input_ids, attention_mask=attention_mask).logits[:, 0]
         return self.head(self.encoder(input_ids, attention_mask))

@@ -106,7 +106,9 @@ def parse_args() -> argparse.Namespace:
         "--balance", choices=["none", "class"], default="none", help="class: draw rare classes more often"
     )
     group.add_argument("--test_share", type=float, default=0.05, help="share of rows that is held out")
-    group.add_argument("--seed", type=int, default=0, help="of the head's start and of the order of rows")
+    group.add_argument(
+        "--seed", type=int, default=0, help="of the head's start, the order of rows, and which are held out"
+    )
     group.add_argument("--use_wandb", action="store_true", help="log to Weights & Biases too")
     group.add_argument("--wandb_project", help="needed with --use_wandb")
     group.add_argument("--wandb_entity", help="needed with --use_wandb")

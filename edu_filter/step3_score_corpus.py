@@ -23,7 +23,7 @@ from common.program import make_parser, positive, run_main
 from common.rows import count_rows, read_rows, refuse_overlap
 from common.shards import Task, add_shard_arguments, pair_shards, run_shards, shard_options
 from edu_filter.asking import documents
-from edu_filter.corpus import LONG, Scoring, kept_at, score_file
+from edu_filter.corpus import LONG, Scoring, kept_at, named_models, score_file
 
 SAMPLE = 100  # every so many rows are read for --dry_run
 
@@ -37,7 +37,7 @@ def default_device(num_gpus: int) -> str:
 def scoring_of(args: argparse.Namespace) -> Scoring:
     device = args.device or default_device(args.num_gpus)
     return Scoring(
-        model=args.model_path,
+        models=named_models(args.model_path),
         text_column=args.text_column,
         long=args.long,
         max_length=args.max_length,
@@ -46,6 +46,7 @@ def scoring_of(args: argparse.Namespace) -> Scoring:
         device=device,
         dtype=args.dtype or ("bf16" if args.paper_exact or device != "cpu" else "fp32"),
         threshold=args.threshold,
+        combine=args.combine,
         source_column=args.source_column,
         keep_chunks=args.keep_chunks,
         on_bad_row=args.on_bad_row,
@@ -58,23 +59,23 @@ def scoring_of(args: argparse.Namespace) -> Scoring:
 def fingerprint(scoring: Scoring) -> dict:
     """What the scores of a file depend on, beside the file."""
     names = "text_column long max_length dtype threshold source_column keep_chunks on_bad_row split paper_exact".split()
-    return {"model": model_identity(scoring.model)} | {name: getattr(scoring, name) for name in names}
+    names += ["combine"] if len(scoring.models) > 1 else []
+    models = [model_identity(model) for model in scoring.models.values()]
+    return {"model": models if len(models) > 1 else models[0]} | {name: getattr(scoring, name) for name in names}
 
 
 def print_plan(scoring: Scoring, tasks: list[Task], workers: int) -> None:
     """--dry_run: documents, tokens and hours, from every hundredth row and the rate at which those are scored here."""
-    from edu_filter.corpus import load, score_rows
+    from edu_filter.corpus import load_for, score_rows
 
     rows = sum(count_rows(source, scoring.split) for source, _ in tasks)
-    scorer = load(
-        scoring.model, scoring.max_length, scoring.device, scoring.dtype, scoring.paper_exact, scoring.workers
-    )
+    groups = load_for(scoring)
     step = SAMPLE if rows >= 50 * SAMPLE else 1
     texts = (row for source, _ in tasks for row in read_rows(source, scoring.split))
     sample = [row for at, row in enumerate(texts) if at % step == 0 and isinstance(row.get(scoring.text_column), str)]
     counts: Counter[str] = Counter()
     started = time.perf_counter()
-    score_rows(sample, scoring, scorer, counts)
+    score_rows(sample, scoring, groups, counts)
     seconds = time.perf_counter() - started
     tokens = counts["tokens"] * rows / max(1, len(sample))
     rate = counts["tokens"] / max(seconds, 1e-9)
@@ -95,8 +96,9 @@ def summary(counts: dict, output_dir: str) -> str:
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--model_path", "--model_name_or_path", dest="model_path", required=True, help="folder of step 2"
-    )
+        "--model_path", "--model_name_or_path", dest="model_path", nargs="+", required=True,
+        help="folder of step 2, or several: each gets a column too, texts and equal encoders are gone through once",
+    )  # fmt: skip
     parser.add_argument(
         "--dataset", "--data_path", dest="dataset", required=True, help="documents: folder, file or glob"
     )
@@ -115,6 +117,7 @@ def parse_args() -> argparse.Namespace:
         "--long", choices=LONG, default="head",
         help="a text longer than the window: its beginning, all its chunks (mean or best), or beginning and end",
     )  # fmt: skip
+    group.add_argument("--combine", choices=["mean", "max"], default="mean", help="score of several models")
     group.add_argument("--max_length", type=positive, help="window in tokens; without it the model's")
     group.add_argument("--threshold", type=float, help='add "keep": whether the score is at least this')
     group.add_argument("--keep_chunks", action="store_true", help='add "chunks": the score of each window')
@@ -128,7 +131,10 @@ def parse_args() -> argparse.Namespace:
         "--dry_run", action="store_true", help="count documents and tokens, estimate the hours, write nothing"
     )
     add_shard_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.paper_exact and len(args.model_path) > 1:
+        parser.error("--paper_exact: the released command takes one --model_path")
+    return args
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from edu_filter.features import FeatureStore
 from edu_filter.head import Head, History, fit_ridge, head_scores, train_head
 from edu_filter.model import Scorer, new_scorer, save_scorer
 from edu_filter.ratings import int_score
-from edu_filter.split import released_split, split
+from edu_filter.split import SEED, released_split, split
 
 CURVE = (1 / 8, 1 / 4, 1 / 2)  # of the training rows; all of them is the head itself
 BASELINE_ROWS = 20_000  # more do not help a unigram ridge and take minutes
@@ -84,7 +84,7 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) 
     if settings.paper_exact:
         (train_rows, test_rows), facts = released_split(labels.tolist()), {}
     else:
-        train_rows, test_rows, facts = split(labels.tolist(), texts, settings.test_share)
+        train_rows, test_rows, facts = split(labels.tolist(), texts, settings.test_share, SEED + settings.seed)
     scorer = new_scorer(settings.base_model, settings.head, settings.pooling, settings.seed, settings.max_length)
     scorer.to(settings.device, DTYPES[settings.dtype])
     start = {name: value.clone() for name, value in scorer.head.state_dict().items()}
@@ -98,7 +98,7 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) 
         "features": {"encoded": store.encoded, "from_the_cache": len(set(texts)) - store.encoded, "cut": sum(cut)},
         "training": asdict(history),
         **figures([rated[row] for row in test_rows], scores, [tokens[row] for row in test_rows]),
-        "baselines": baselines(rated, tokens, train_rows, test_rows),
+        "baselines": baselines(rated, tokens, train_rows, test_rows, settings.seed),
         "learning_curve": learning_curve(scorer.head, start, vectors, labels, train_rows, test_rows, settings),
     }
     scorer.head.load_state_dict(best)
@@ -183,9 +183,9 @@ def released(scores: np.ndarray, ratings: np.ndarray) -> dict[str, Any] | None:
 
 
 def baselines(
-    rated: Sequence[Rated], tokens: Sequence[int], train_rows: list[int], test_rows: list[int]
+    rated: Sequence[Rated], tokens: Sequence[int], train_rows: list[int], test_rows: list[int], seed: int
 ) -> dict[str, dict[str, Any]]:
-    """What a constant, the length alone and single words reach on the same rows."""
+    """What a constant, chance, the length alone and single words reach on the same rows; and "all of them are good"."""
     if not test_rows:
         return {}
     train_rows = train_rows[:BASELINE_ROWS]
@@ -194,14 +194,16 @@ def baselines(
     inputs = {
         "constant": lambda rows: np.zeros((len(rows), 1)),
         "length": lambda rows: np.log1p([[tokens[row]] for row in rows]),
-        "unigram": lambda rows: words.transform([rated[row].text for row in rows]),
+        "single words": lambda rows: words.transform([rated[row].text for row in rows]),
     }
     wanted = np.array([rated[row].label for row in test_rows], dtype=float)
-    found = {}
+    scores = {
+        "all positive": np.full(len(test_rows), float(metrics.GOOD)),
+        "random": np.random.default_rng(seed).choice(labels, len(test_rows)),  # any other text's rating
+    }
     for name, features in inputs.items():
-        scores = Ridge(alpha=1.0).fit(features(train_rows), labels).predict(features(test_rows))
-        found[name] = short(scores, wanted)
-    return found
+        scores[name] = Ridge(alpha=1.0).fit(features(train_rows), labels).predict(features(test_rows))
+    return {name: short(found, wanted) for name, found in scores.items()}
 
 
 def short(scores: np.ndarray, ratings: np.ndarray) -> dict[str, Any]:

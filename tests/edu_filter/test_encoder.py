@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from common.errors import BadInput, CommonError
-from edu_filter.corpus import LONG, Scoring, columns_of, load
+from edu_filter.corpus import LONG, Scoring, columns_of, load, windows_of
 from edu_filter.encoder import Tokenizer, make_batches, run_batches, splits_at_blanks
 from edu_filter.model import load_scorer, new_scorer, save_scorer
 from tests.edu_filter.tiny_models import LENGTH, SHAPES
@@ -110,14 +110,11 @@ def test_scores_are_those_of_one_text_at_a_time(model, documents, budget):
 
 @pytest.mark.parametrize("long", LONG)
 def test_long_documents(model, documents, long):
-    scorer = load(str(model), None, "cpu", "fp32", False, 1)
+    (group,) = load((("", str(model)),), None, "cpu", "fp32", False, 1)
     texts = ["", "a", " ".join(documents[:3]), documents[0]]
-    windows = scorer.tokenizer.windows(texts)
-    if long in ("head", "head_tail"):
-        windows = [found[:1] + (found[1:][-1:] if long == "head_tail" else []) for found in windows]
-    for text, found in zip(texts, windows, strict=True):
-        chunks = scorer.score(found, 512)[0].tolist()
-        assert columns_of(chunks, Scoring("", long=long))["score"] == pytest.approx(
+    for text, found in zip(texts, windows_of(group.tokenizer, texts, long)[0], strict=True):
+        chunks = group.score(found, 512)[0][:, 0].tolist()
+        assert columns_of({"": chunks}, Scoring({}, long=long))["score"] == pytest.approx(
             edu_head.score_long(model, text, long), abs=1e-5
         )
 

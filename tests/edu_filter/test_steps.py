@@ -88,7 +88,7 @@ def test_figures_come_from_the_predictions_beside_them(finished):
         assert entry["kept"] == pytest.approx(sum(row["score"] >= entry["threshold"] for row in rows) / len(rows))
     assert set(metrics["by_lang"]) == {row["lang"] for row in rows}
     assert set(metrics["by_source"]) == {row["source"] for row in rows}
-    assert set(metrics["baselines"]) == {"constant", "length", "unigram"}
+    assert set(metrics["baselines"]) == {"all positive", "random", "constant", "length", "single words"}
 
 
 def test_the_counts_beside_a_scored_file_say_what_each_threshold_keeps(finished, run, tmp_path):
@@ -415,6 +415,41 @@ def test_bf16_and_chunks_and_keep(run, model, corpus, tmp_path):
     for exact, plain in zip(all_rows(tmp_path / "exact"), all_rows(tmp_path / "plain"), strict=True):
         assert exact["score"] == torch.tensor(exact["score"]).bfloat16().item() != plain["score"]
         assert exact["score"] == pytest.approx(plain["score"], abs=1)
+
+
+def test_several_models_score_in_one_pass(run, model, encoders, corpus, tmp_path, monkeypatch):
+    """Two heads on one encoder, one on another: each column as from its own run, and texts encoded twice, not thrice."""
+    from edu_filter.encoder import Encoder, Tokenizer
+    from edu_filter.model import new_scorer, save_scorer
+
+    folders = {"drawn": model}
+    for name, shape in (("linear", "bert"), ("other", "xlm-roberta")):
+        folders[name] = tmp_path / name / "model"
+        save_scorer(new_scorer(str(encoders[shape]), "linear", "mean", seed=5), folders[name])
+    shutil.copytree(model, tmp_path / "drawn" / "model")
+    folders["drawn"] = tmp_path / "drawn" / "model"
+    alone = {}
+    for name, folder in folders.items():
+        score(run, folder, f"{corpus}/a.jsonl", tmp_path / f"alone_{name}")
+        alone[name] = [row["score"] for row in all_rows(tmp_path / f"alone_{name}")]
+    seen = Counter()
+    states, tokens = Encoder.states, Tokenizer._encode
+    monkeypatch.setattr(
+        Encoder, "states", lambda self, ids, mask: seen.update(["e"] * len(ids)) or states(self, ids, mask)
+    )
+    monkeypatch.setattr(Tokenizer, "_encode", lambda self, texts: seen.update(t=len(texts)) or tokens(self, texts))
+    step = [step3_score_corpus, "--model_path", *folders.values(), "--dataset", f"{corpus}/a.jsonl", "--device", "cpu"]
+    for combine, best in (("mean", lambda found: sum(found) / 3), ("max", max)):
+        run(*step, "--output_dir", tmp_path / combine, "--combine", combine)
+        for at, row in enumerate(all_rows(tmp_path / combine)):
+            assert [row[f"score_{name}"] for name in folders] == pytest.approx([alone[name][at] for name in folders])
+            assert row["score"] == pytest.approx(best([alone[name][at] for name in folders]))
+    assert seen["e"] == 2 * 2 * 9
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="two models would be called drawn"):
+        run(*step[:2], tmp_path / "again" / "drawn", *step[2:], "--output_dir", tmp_path / "twice")
+    with pytest.raises(BadInput, match="drawn: is no model, it has no config.json; .*drawn/model is"):
+        score(run, tmp_path / "drawn", corpus, tmp_path / "twice")
 
 
 # ---------------------------------------------------------------- step 4
