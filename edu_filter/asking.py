@@ -12,7 +12,7 @@ from common.manifest import hash_text
 from common.prompts import fill, load_prompt
 from common.rows import count_rows, input_files
 from common.step import need
-from edu_filter.ratings import without_marks
+from edu_filter.ratings import own_mark, without_marks
 
 MARKER = "<EJEMPLO>"  # of the released prompt files
 MAX_CHARS = 2000  # about what an encoder's 512 tokens hold
@@ -72,6 +72,10 @@ class Prompts:
         """The part of a document that the model sees."""
         return text[: self.max_chars] if self.max_chars else text
 
+    def own_mark(self, lang: str) -> str | None:
+        """Of a rubric of the user's that has one."""
+        return own_mark(load(self.name, lang, self.path, self.folder))
+
     def request(self, text: str, lang: str, **more: str) -> Request:
         template = load(self.name, lang, self.path, self.folder)
         if self.paper_exact:
@@ -80,7 +84,7 @@ class Prompts:
         fence = template.partition("{text}")[2].lstrip("\n").partition("\n")[0]
         fences = [fence] if fence.startswith("[") else []
         # A document can carry a score or the end of its own fence; neither may look like ours.
-        text = without_marks(self.shown(text), *fences)
+        text = without_marks(self.shown(text), *fences, own=own_mark(template))
         used = {key: value for key, value in more.items() if "{" + key + "}" in template}
         messages = [{"role": "user", "content": fill(template, text=text, **used)}]
         return Request(messages, response_format=self.response_format)

@@ -33,30 +33,34 @@ MOVED = 0.2  # of a mean rating, between two runs
 
 def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptions) -> dict:
     """Ask again about some of the rows, and compare."""
-    work = rate(prompts, args.text_column, args.model, args.max_tokens, args.max_attempts)
+    work = rate(prompts, args.text_column, args.rating_key, args.model, args.max_tokens, args.max_attempts)
 
     async def again(row: dict, ask: object) -> dict:
-        return await work(row, ask) | {"first_rating": need(row, "rating", (int, float))}
+        return await work(row, ask) | {"first_rating": need(row, args.rating_key, (int, float))}
 
     sample = sampler(args.agree_num, args.seed)
     figures = Path(args.save_path).with_suffix(".json")
     with SampledStep([args.data_path], args.save_path, sample=sample, writes=[figures], **step_options(args)) as step:
         work_rows(step, options, again)
     rows = list(read_rows(args.save_path))
-    return agreement([row["first_rating"] for row in rows], [row["rating"] for row in rows]) if rows else {"rows": 0}
+    return (
+        agreement([row["first_rating"] for row in rows], [row[args.rating_key] for row in rows])
+        if rows
+        else {"rows": 0}
+    )
 
 
-def texts_and_ratings(path: str, column: str) -> Iterator[tuple[str, float]]:
+def texts_and_ratings(path: str, column: str, key: str) -> Iterator[tuple[str, float]]:
     for index, row in enumerate(read_rows(path)):
         try:
-            yield need(row, column), need(row, "rating", (int, float))
+            yield need(row, column), need(row, key, (int, float))
         except BadValue as why:
             raise BadRow(path, index, why.reason) from None
 
 
 def human_ratings(args: argparse.Namespace) -> dict:
-    by_hand = dict(texts_and_ratings(args.human, args.text_column))
-    rated = texts_and_ratings(args.data_path, args.text_column)
+    by_hand = dict(texts_and_ratings(args.human, args.text_column, args.rating_key))
+    rated = texts_and_ratings(args.data_path, args.text_column, args.rating_key)
     pairs = [(by_hand[text], rating) for text, rating in rated if text in by_hand]
     if not pairs:
         raise BadInput(f"{args.human}: none of its texts is among the rated ones")
@@ -74,18 +78,16 @@ def ask_sentinels(args: argparse.Namespace, prompts: Prompts, options: LLMOption
     runs = sorted(folder.glob("run*.jsonl"))
     number = len([file for file in runs if not file.name.endswith(".rejected.jsonl")])
     with Step([fixed], folder / f"run{number:03}.jsonl", **step_options(args)) as step:
-        attempts = args.max_attempts
-        work_rows(
-            step, options, rate(prompts, args.text_column, args.model, args.max_tokens, attempts, number * attempts)
-        )
-    return compare_runs([folder / f"run{at:03}.jsonl" for at in range(number + 1)], args.text_column)
+        names, attempts = (args.text_column, args.rating_key, args.model), args.max_attempts
+        work_rows(step, options, rate(prompts, *names, args.max_tokens, attempts, number * attempts))
+    return compare_runs([folder / f"run{at:03}.jsonl" for at in range(number + 1)], args.text_column, args.rating_key)
 
 
-def compare_runs(files: list[Path], column: str) -> list[dict]:
+def compare_runs(files: list[Path], column: str, key: str) -> list[dict]:
     """Of each run the mean rating, and how far it is from the run before on the texts that both have."""
     found, before = [], {}
     for file in files:
-        ratings = {row[column]: row["rating"] for row in read_rows(file)}
+        ratings = {row[column]: row[key] for row in read_rows(file)}
         both = ratings.keys() & before.keys()
         moved = mean(ratings[text] - before[text] for text in both) if both else 0.0
         found.append(
@@ -107,6 +109,7 @@ def parse_args() -> argparse.Namespace:
         "--save_path", required=True, help="rows rated twice (.jsonl); the figures lie beside it (.json)"
     )
     parser.add_argument("--text_column", default="texto", help="key of a document's text")
+    parser.add_argument("--rating_key", default="rating", help="key of the rating")
     parser.add_argument("--agree_num", type=positive, default=500, help="rows that are rated a second time")
     parser.add_argument("--second_prompt", help="file of the second prompt; without it our other rubric")
     parser.add_argument("--prompt_path", help="file of the first prompt, for the sentinels; without it ours")
@@ -127,7 +130,9 @@ def main() -> None:
     options = llm_options(args)
     second = Prompts("rate_levels", path=args.second_prompt, max_chars=args.max_chars)
     figures = {"second": second_ratings(args, second, options)}
-    figures["in_order_of_asking"] = drift([row["rating"] for row in read_rows(args.data_path)])
+    figures["in_order_of_asking"] = drift(
+        [rating for _, rating in texts_and_ratings(args.data_path, args.text_column, args.rating_key)]
+    )
     if args.human:
         figures["human"] = human_ratings(args)
     if args.sentinels:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import BadInput, Reject
-from edu_filter.ratings import folded
+from edu_filter.ratings import folded, json_object
 
 KINDS = ("domains", "use_cases")
 MARKS = {
@@ -111,8 +111,39 @@ _HARD = re.compile(r"[,;、，；|•\t]|\s/\s|\.\s")
 _SOFT = re.compile(r"\s+(?:y|e|and)\s+|和|与")
 
 
+def json_schema(taxonomy: Taxonomy, lang: str) -> dict:
+    """For a server that can be held to names of the list."""
+    of_kind = {
+        kind: {"type": "array", "items": {"enum": [taxonomy.name(kind, one, lang) for one in taxonomy.names[kind]]}}
+        for kind in KINDS
+    }
+    schema = {"type": "object", "properties": of_kind, "required": list(KINDS), "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": "labels", "strict": True, "schema": schema}}
+
+
 def parse_labels(reply: str, taxonomy: Taxonomy) -> dict[str, list[str]]:
     """Ids of the known names in order, each once; unknown names under "other_…". Reject when neither list is there."""
+    found = _from_json(reply) or _from_lines(reply)
+    if not any("".join(lines).strip() for lines in found.values()):
+        raise Reject("no domains and no use cases in the reply")
+    labels: dict[str, list[str]] = {}
+    for kind in KINDS:
+        known, other = _known(kind, found.get(kind, []), taxonomy)
+        labels[kind] = known
+        if other:
+            labels[f"other_{kind}"] = other
+    return labels
+
+
+def _from_json(reply: str) -> dict[str, list[str]] | None:
+    given = json_object(reply)
+    if given is None or not set(KINDS) & given.keys():
+        return None
+    values = {kind: given[kind] if isinstance(given.get(kind), list) else [given.get(kind)] for kind in KINDS}
+    return {kind: [folded(name) for name in names if isinstance(name, str)] for kind, names in values.items()}
+
+
+def _from_lines(reply: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     kind = None
     for line in _HEAD_INSIDE.sub("\n", folded(reply)).splitlines():
@@ -130,21 +161,14 @@ def parse_labels(reply: str, taxonomy: Taxonomy) -> dict[str, list[str]]:
             found[kind].append(_BULLET.sub("", line, count=1))
         elif line.strip():
             kind = None  # prose behind the lists
-    if not any("".join(lines).strip() for lines in found.values()):
-        raise Reject("no domains and no use cases in the reply")
-    labels: dict[str, list[str]] = {}
-    for kind in KINDS:
-        known, other = _known(kind, found.get(kind, []), taxonomy)
-        labels[kind] = known
-        if other:
-            labels[f"other_{kind}"] = other
-    return labels
+    return found
 
 
 def _known(kind: str, lines: list[str], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
     known: dict[str, None] = {}
     other: dict[str, None] = {}
-    for piece in (piece for line in lines for piece in _HARD.split(line)):
+    whole = taxonomy.ids[kind]  # a name may hold a comma itself
+    for piece in (piece for line in lines for piece in ([line] if _key(line) in whole else _HARD.split(line))):
         name = piece.strip(" .*_\"'`«»“”[]()<>-:")
         if not name:
             continue

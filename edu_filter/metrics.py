@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import (
     accuracy_score,
     classification_report,
@@ -174,6 +175,14 @@ def calibration_error(scores: np.ndarray, ratings: np.ndarray) -> float | None:
     return (
         sum(entry["rows"] * abs(entry["mean_score"] - entry["mean_rating"]) for entry in bins) / rows if rows else None
     )
+
+
+def isotonic(scores: Sequence[float], ratings: Sequence[float]) -> list[dict[str, float]]:
+    """What a score means on the raters' scale: the best fit that never falls, read off at each threshold."""
+    if not len(scores):
+        return []
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(scores, ratings).predict(THRESHOLDS)
+    return [{"score": float(t), "rating": float(r)} for t, r in zip(THRESHOLDS, fitted, strict=True)]
 
 
 def agreement(first: Sequence[float], second: Sequence[float]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ released_rating("PUNTUACIÓN EDUCATIVA: 3,5")                                   
 int_score(2.5)                                                                  # 3; released_int_score(2.5) is 2
 """
 
+import functools
 import json
 import math
 import re
@@ -89,37 +90,45 @@ _NEAR = 80  # characters behind the mark in which its number must begin
 _WORDS_BETWEEN = 4  # mark and number: "is in the end"
 
 
-def parse_rating(reply: str) -> float:
-    """The last rating in the reply, whichever language its mark is in; Reject says why there is none from 0 to 5."""
+def parse_rating(reply: str, mark: str | None = None) -> float:
+    """The last rating in the reply, by the mark of a rubric of one's own or else by ours, whichever language it is in;
+    Reject says why there is none from 0 to 5."""
     if (given := _from_json(reply)) is not None:
         return _on_the_scale(given["score"])
     text = folded(reply)
-    marks = list(_MARK.finditer(text))
+    marks = list(_pattern(mark).finditer(text))
     if not marks:
-        raise Reject("no educational score in the reply")
+        raise Reject(f"no {mark or 'educational score'} in the reply")
     found = None
     while marks and not found:
         mark = marks.pop()
         found = _number_after(text[mark.end() :])
         text = text[: mark.start()]
     if not found:
-        raise Reject("no number behind the educational score")
+        raise Reject(f"no number behind the {mark or 'educational score'}")
     rating = found[0]
     if marks and "\n" not in (same_line := text[marks[-1].end() :]):
         earlier = _number_after(same_line)
         if earlier and earlier[0] != rating and len(re.findall(r"\w+", same_line[earlier[1] :])) <= 1:
-            raise Reject(f"two educational scores on one line: {earlier[0]:g} and {rating:g}")
+            raise Reject(f"two scores on one line: {earlier[0]:g} and {rating:g}")
     return _on_the_scale(rating)
 
 
 def _on_the_scale(rating: float) -> float:
     if not 0 <= rating <= HIGHEST:
-        raise Reject(f"the educational score is {rating:g}, not 0 to {HIGHEST}")
+        raise Reject(f"the score is {rating:g}, not 0 to {HIGHEST}")
     return float(rating)
 
 
 def _from_json(reply: str) -> dict | None:
-    """{"reason": ..., "score": 3}, as --json_schema asks for; also fenced."""
+    """{"reason": ..., "score": 3}, as --json_schema asks for."""
+    found = json_object(reply)
+    score = (found or {}).get("score")
+    return found if isinstance(score, int | float) and not isinstance(score, bool) else None
+
+
+def json_object(reply: str) -> dict | None:
+    """A reply that is one object, fenced or not."""
     text = re.sub(r"^```(?:json)?|```$", "", reply.strip()).strip()
     if not text.startswith("{"):
         return None
@@ -127,8 +136,19 @@ def _from_json(reply: str) -> dict | None:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    good = isinstance(found, dict) and isinstance(found.get("score"), int | float) and found["score"] is not True
-    return found if good else None
+    return found if isinstance(found, dict) else None
+
+
+@functools.cache
+def _pattern(mark: str | None) -> re.Pattern[str]:
+    return _MARK if mark is None else re.compile(r"[\s*_]+".join(map(re.escape, folded(mark).split())))
+
+
+def own_mark(rubric: str) -> str | None:
+    """The mark of a rubric of one's own: its last line is "CODE QUALITY: <points>". None if that is one of ours."""
+    lines = [line for line in rubric.splitlines() if line.strip()]
+    found = re.fullmatch(r"\W*([^\W_][^:：<>{}]{1,60}?)\W*[:：]\W*<[^<>]*>\W*", lines[-1]) if lines else None
+    return found[1] if found and not _MARK.fullmatch(folded(found[1])) else None
 
 
 def _number_after(tail: str) -> tuple[float, int] | None:
@@ -145,35 +165,37 @@ def _number_after(tail: str) -> tuple[float, int] | None:
         return None
     text = found[0].rstrip(".,").replace("−", "-").replace("–", "-")
     if not re.fullmatch(r"[-+]?\d+(?:[.,]\d+)?", text):
-        raise Reject(f"the educational score {text!r} is not a number")
+        raise Reject(f"the score {text!r} is not a number")
     value = float(text.replace(",", "."))
     rest = tail[found.end() :].partition("\n")[0]
     if re.match(r"e\d|\s*%", rest):
-        raise Reject(f"the educational score {text + rest[:3]!r} is not a number from 0 to {HIGHEST}")
+        raise Reject(f"the score {text + rest[:3]!r} is not a number from 0 to {HIGHEST}")
     if not _OF_FIVE.match(rest) and not found[0].endswith((".", ",")):
         another = _ANOTHER.match(rest)
         if another and float(re.match(r"\d+", another[1])[0]) != value:
-            raise Reject(f"two numbers for the educational score: {(text + another[0]).strip()!r}")
+            raise Reject(f"two numbers for the score: {(text + another[0]).strip()!r}")
     return value, found.end()
 
 
-def reason_of(reply: str) -> str:
+def reason_of(reply: str, mark: str | None = None) -> str:
     """What the rater says before its last mark."""
     if (given := _from_json(reply)) is not None:
         return str(given.get("reason", ""))
     lines = reply.splitlines()
-    marked = [place for place, line in enumerate(lines) if _MARK.search(folded(line))]
+    marked = [place for place, line in enumerate(lines) if _pattern(mark).search(folded(line))]
     return "\n".join(lines[: marked[-1]]).strip() if marked else reply.strip()
 
 
 # ---------------------------------------------------------------- in a prompt
 
 
-def without_marks(document: str, *more: str) -> str:
-    """A document that cannot be taken for the rater's own words: its marks, and what fences it, are broken by a dot."""
-    for mark in (*MARKS.values(), *more):
+def without_marks(document: str, *fences: str, own: str | None = None) -> str:
+    """A document that cannot be taken for the rater's own words: marks, and what fences it, are broken by a dot. One's
+    own mark may be an ordinary word: it is one only before a colon."""
+    for mark in (*MARKS.values(), *fences, *([own] if own else [])):
         words = mark.split() if " " in mark else [mark[:2], mark[2:]]
         loose = r"\s*".join(re.escape(word) for word in words).replace("Ó", "[ÓO]").replace("ÇÃ", "[ÇC][ÃA]")
+        loose += r"(?=[\s*_\"']*[:：=])" if mark == own else ""
         document = re.sub(loose, "·".join(words), document, flags=re.IGNORECASE)
     return document
 

@@ -42,9 +42,9 @@ def use_released(row: dict, answer: Answer) -> dict:
     return row | {"rating": rating}
 
 
-def write_released(path: Path, rows_path: str, column: str) -> None:
+def write_released(path: Path, rows_path: str, column: str, key: str) -> None:
     """The released file; its row numbers are those of the input."""
-    entries = ((row["row"], {"Score": _text(row["rating"]), "Prompt": row[column]}) for row in read_rows(rows_path))
+    entries = ((row["row"], {"Score": _text(row[key]), "Prompt": row[column]}) for row in read_rows(rows_path))
     write_text(path, released_json(entries))
 
 
@@ -57,6 +57,7 @@ def parse_args() -> argparse.Namespace:
     add_document_arguments(parser, "rate")
     group = parser.add_argument_group("rating")
     group.add_argument("--rubric", choices=["points", "levels"], default="points", help="points added up, or levels")
+    group.add_argument("--rating_key", default="rating", help="key of the rating, of another rubric than the first")
     group.add_argument("--sample_num", type=positive, help="rate so many rows, drawn evenly; without it all")
     group.add_argument("--sample_by_lang", action="store_true", help="as many rows of each language, as far as they go")
     group.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -67,6 +68,7 @@ def parse_args() -> argparse.Namespace:
     if args.paper_exact and not args.prompt_path:
         parser.error("--paper_exact: give the prompt file with --prompt_path; ours are for chats")
     args.model, args.data_path = args.model or args.model_path, documents(args.data_path)
+    args.rating_key = "rating" if args.paper_exact else args.rating_key
     args.text_column = RELEASED_COLUMN if args.paper_exact else args.text_column  # read whatever the flag says
     return args
 
@@ -94,9 +96,13 @@ def main() -> None:
         elif args.dry_run:
             ask_rows(step, options, make_request, use_released)
         else:
-            work_rows(step, options, rate(prompts, args.text_column, args.model, args.max_tokens, args.max_attempts))
+            work_rows(
+                step,
+                options,
+                rate(prompts, args.text_column, args.rating_key, args.model, args.max_tokens, args.max_attempts),
+            )
     if released and asked != 0:
-        write_released(released, rows_path, args.text_column)
+        write_released(released, rows_path, args.text_column, args.rating_key)
 
 
 if __name__ == "__main__":

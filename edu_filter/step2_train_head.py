@@ -103,7 +103,7 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--logging_steps", type=positive, default=5, help="steps between two lines of the log")
     group.add_argument("--patience", type=positive, help="end after so many evaluations without a better one")
     group.add_argument(
-        "--balance", choices=["none", "class"], default="none", help="class: draw rare classes more often"
+        "--balance", choices=["none", "class", "lang"], default="none", help="draw rare classes or languages more often"
     )
     group.add_argument("--test_share", type=float, default=0.05, help="share of rows that is held out")
     group.add_argument(

@@ -35,6 +35,7 @@ from edu_filter.asking import (
 from edu_filter.labels import (
     KINDS,
     Taxonomy,
+    json_schema,
     listed,
     load_taxonomy,
     outside_their_domains,
@@ -45,12 +46,13 @@ from edu_filter.labels import (
 from edu_filter.sampling import sampler, step_on_documents
 
 
-def label_requests(prompts: Prompts, column: str, taxonomy: Taxonomy) -> Callable[[dict], Request]:
+def label_requests(prompts: Prompts, column: str, taxonomy: Taxonomy, with_schema: bool) -> Callable[[dict], Request]:
     def make_request(row: dict) -> Request:
         text = document_of(row, column, prompts.paper_exact)
         lang = prompts.language(text)
         none = taxonomy.name("domains", "none", lang)
-        return prompts.request(text, lang, taxonomy=listed(taxonomy, lang), none=none)
+        request = prompts.request(text, lang, taxonomy=listed(taxonomy, lang), none=none)
+        return dataclasses.replace(request, response_format=json_schema(taxonomy, lang)) if with_schema else request
 
     return make_request
 
@@ -94,12 +96,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sample_num", type=positive, help="label so many rows, drawn evenly; without it all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--taxonomy", help="your own domains and use cases, a file like edu_filter/domains.json")
+    parser.add_argument("--json_schema", action="store_true", help="ask the server for JSON with names of the list")
     parser.add_argument("--max_model_len", type=int, help="the server's: see the launcher")
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.0, max_tokens=200)
     args = parser.parse_args()
     if args.paper_exact and not args.prompt_path:
         parser.error("--paper_exact: give the prompt file with --prompt_path; ours are for chats")
+    args.json_schema = args.json_schema and not args.paper_exact
     args.model, args.data_path = args.model or args.model_path, documents(args.data_path)
     return args
 
@@ -115,7 +119,7 @@ def main() -> None:
     options_of_step = {"sample": sample, "first": asked, **step_options(args)}
     with step_on_documents(args.data_path, rows_path, released, args.prompt_path, **options_of_step) as step:
         step.facts["prompts"] = prompts.hashes()
-        make_request = label_requests(prompts, args.text_column, taxonomy)
+        make_request = label_requests(prompts, args.text_column, taxonomy, args.json_schema)
         if args.paper_exact:
             step.counts["left out with the last batch"] = rows - asked
             ask_rows(step, dataclasses.replace(options, max_attempts=1), make_request, use_released)

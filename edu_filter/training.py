@@ -90,7 +90,8 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) 
     start = {name: value.clone() for name, value in scorer.head.state_dict().items()}
     store = FeatureStore(settings.cache_dir, identity(settings, scorer))
     vectors, tokens, cut = store.vectors(texts, scorer, settings.batch_tokens or BATCH_TOKENS[scorer.device.type])
-    history = fit(scorer.head, vectors, labels, train_rows, test_rows, settings)
+    groups = {"class": labels, "lang": [one.lang for one in rated]}.get(settings.balance)
+    history = fit(scorer.head, vectors, labels, groups, train_rows, test_rows, settings)
     scores = head_scores(scorer.head, vectors, test_rows, settings.eval_batch_size)
     best = {name: value.clone() for name, value in scorer.head.state_dict().items()}
     found = {
@@ -99,7 +100,7 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) 
         "training": asdict(history),
         **figures([rated[row] for row in test_rows], scores, [tokens[row] for row in test_rows]),
         "baselines": baselines(rated, tokens, train_rows, test_rows, settings.seed),
-        "learning_curve": learning_curve(scorer.head, start, vectors, labels, train_rows, test_rows, settings),
+        "learning_curve": learning_curve(scorer.head, start, vectors, labels, groups, train_rows, test_rows, settings),
     }
     scorer.head.load_state_dict(best)
     save(scorer, model_folder)
@@ -125,9 +126,12 @@ def identity(settings: Settings, scorer: Scorer) -> dict[str, Any]:
 
 
 def fit(
-    head: Head, vectors: np.ndarray, labels: np.ndarray, train_rows: list[int], test_rows: list[int], settings: Settings
-) -> History:
-    rows = balanced(train_rows, [labels[row] for row in train_rows], settings)
+    head: Head, vectors: np.ndarray, labels: np.ndarray, groups: Sequence[Any] | None, train_rows: list[int],
+    test_rows: list[int], settings: Settings,
+) -> History:  # fmt: skip
+    rows = (
+        balanced(train_rows, [groups[row] for row in train_rows], settings.seed) if groups is not None else train_rows
+    )
     if settings.head == "linear":
         return History(0, [{"ridge": fit_ridge(head, vectors, labels, rows, settings.seed)}])
     with progress(desc="training", unit="step") as bar:
@@ -139,11 +143,9 @@ def fit(
         )  # fmt: skip
 
 
-def balanced(rows: list[int], groups: Sequence[Any], settings: Settings) -> list[int]:
-    """As many draws of each class, in all as many as before: rare classes come more than once."""
-    if settings.balance == "none":
-        return rows
-    rng = np.random.default_rng(settings.seed)
+def balanced(rows: list[int], groups: Sequence[Any], seed: int) -> list[int]:
+    """As many draws of each group, in all as many as before: rows of rare ones come more than once."""
+    rng = np.random.default_rng(seed)
     names, place = np.unique(np.asarray(groups), return_inverse=True)
     each = np.array_split(np.arange(len(rows)), len(names))
     drawn = [rng.choice(np.flatnonzero(place == at), size=len(part)) for at, part in enumerate(each)]
@@ -159,6 +161,7 @@ def figures(held_out: Sequence[Rated], scores: np.ndarray, tokens: Sequence[int]
         "head": metrics.quality(scores, ratings),
         "threshold": metrics.choose_threshold(scores, ratings),
         "curve": metrics.threshold_curve(scores, ratings, tokens),
+        "isotonic": metrics.isotonic(scores, ratings),
         "auc": metrics.auc(scores, ratings >= metrics.GOOD),
     }
     for name in ("lang", "source"):
@@ -221,8 +224,8 @@ def short(scores: np.ndarray, ratings: np.ndarray) -> dict[str, Any]:
 
 
 def learning_curve(
-    head: Head, start: dict, vectors: np.ndarray, labels: np.ndarray, train_rows: list[int], test_rows: list[int],
-    settings: Settings,
+    head: Head, start: dict, vectors: np.ndarray, labels: np.ndarray, groups: Sequence[Any] | None,
+    train_rows: list[int], test_rows: list[int], settings: Settings,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The same training on parts of the rated texts: whether more ratings would help."""
     curve = []
@@ -231,7 +234,7 @@ def learning_curve(
         if not rows or not test_rows:
             continue
         head.load_state_dict(start)
-        fit(head, vectors, labels, rows, test_rows, settings)
+        fit(head, vectors, labels, groups, rows, test_rows, settings)
         scores = head_scores(head, vectors, test_rows, settings.eval_batch_size)
         curve.append({"trained_on": len(rows)} | short(scores, labels[test_rows].astype(float)))
     return curve

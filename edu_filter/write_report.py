@@ -136,10 +136,11 @@ def head_section(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def calibration_section(head: Mapping[str, Any]) -> str:
+def calibration_section(head: Mapping[str, Any], isotonic: Sequence[Mapping[str, float]]) -> str:
     bins = head["calibration"]
     points = {
         "mean rating": [(one["mean_score"], one["mean_rating"]) for one in bins],
+        "never falling": [(one["score"], one["rating"]) for one in isotonic],
         "perfect": [(value, value) for value in range(6)],
     }
     never = [str(value) for value in range(6) if not any(row[value] for row in head["confusion"])]
@@ -291,7 +292,11 @@ def main() -> None:
     if agreement := read_json(folder / "agreement.json"):
         sections.append(agreement_section(agreement))
     if metrics := read_json(folder / "head" / "metrics.json"):
-        sections += [head_section(metrics), calibration_section(metrics["head"]), threshold_section(metrics)]
+        sections += [
+            head_section(metrics),
+            calibration_section(metrics["head"], metrics["isotonic"]),
+            threshold_section(metrics),
+        ]
         sections += [group_section(metrics, name) for name in ("lang", "source") if len(metrics[f"by_{name}"]) > 1]
     if counts := corpus_counts(folder / "scored"):
         sections.append(corpus_section(folder / "scored", counts))

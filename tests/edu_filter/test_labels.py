@@ -10,6 +10,7 @@ from common.errors import BadInput, Reject
 from edu_filter.labels import (
     KINDS,
     MARKS,
+    json_schema,
     listed,
     load_taxonomy,
     outside_their_domains,
@@ -71,6 +72,27 @@ def test_no_match_is_a_label_and_one_list_is_enough():
         parse_labels("El texto habla de salud.", TAXONOMY)
 
 
+@given(
+    st.sampled_from(["es", "pt", "en", "zh"]), st.lists(st.sampled_from(DOMAINS), unique=True),
+    st.lists(st.sampled_from(USES), min_size=1, unique=True), st.sampled_from(["{}", "```json\n{}\n```"]),
+)  # fmt: skip
+def test_what_the_schema_allows_is_read_and_other_names_are_kept(lang, domains, uses, fence):
+    wanted = {"domains": domains, "use_cases": uses}
+    schema = json_schema(TAXONOMY, lang)["json_schema"]["schema"]
+    reply = {kind: [TAXONOMY.name(kind, one, lang) for one in ids] for kind, ids in wanted.items()}
+    for kind, names in reply.items():
+        assert set(names) <= set(schema["properties"][kind]["items"]["enum"])
+    assert parse_labels(fence.format(json.dumps(reply)), TAXONOMY) == wanted
+    reply["domains"] = [*reply["domains"], "Deportes", None, 3]
+    assert parse_labels(json.dumps(reply), TAXONOMY)["other_domains"] == ["deportes"]
+
+
+@pytest.mark.parametrize("reply", ['{"domains": []}', '{"domains": 3, "use_cases": null}', "{}", '{"domains": "x'])
+def test_json_without_names_is_no_labels(reply):
+    with pytest.raises(Reject, match="no domains and no use cases"):
+        parse_labels(reply, TAXONOMY)
+
+
 def test_a_taxonomy_of_ones_own(tmp_path):
     mine = {"none": {"en": "Nothing"}, "domains": [
         {"id": "sea", "names": {"en": "Sea"}, "use_cases": [{"id": "ships", "names": {"en": "Ships and Boats"}}]}
@@ -80,6 +102,16 @@ def test_a_taxonomy_of_ones_own(tmp_path):
     taxonomy = load_taxonomy(str(path))
     assert listed(taxonomy, "en") == "- Sea\n  * Ships and Boats"
     assert parse_labels("Domain: sea\nUse cases: ships and boats, nothing", taxonomy)["use_cases"] == ["ships", "none"]
+    mine["domains"][0]["names"] = {"zh": "海洋、航运"}  # one language, and a comma in a name
+    path.write_text(json.dumps(mine))
+    load_taxonomy.cache_clear()
+    taxonomy = load_taxonomy(str(path))
+    assert listed(taxonomy, "en") == "- 海洋、航运\n  * Ships and Boats"
+    assert parse_labels("领域：海洋、航运\n用例：Ships and Boats", taxonomy) == {
+        "domains": ["sea"],
+        "use_cases": ["ships"],
+    }
+    assert parse_labels('{"domains": ["海洋、航运"]}', taxonomy)["domains"] == ["sea"]
     path.write_text("[]")
     load_taxonomy.cache_clear()
     with pytest.raises(BadInput, match="not a taxonomy"):

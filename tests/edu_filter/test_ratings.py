@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.errors import Reject
 from common.rows import read_rows
 from edu_filter import ratings
-from edu_filter.ratings import MARKS, int_score, parse_rating, reason_of, released_rating, without_marks
+from edu_filter.ratings import MARKS, int_score, own_mark, parse_rating, reason_of, released_rating, without_marks
 
 SAMPLE = Path(ratings.__file__).parent / "sample"
 PROSE = st.text(st.sampled_from("abcdeé ñ\n.,;:()*-"), max_size=60)
@@ -121,3 +121,38 @@ def test_replies_in_json(reply, rating):
     assert rating_of(reply) == rating
     if rating == 4:
         assert reason_of(reply) == "clear"
+
+
+@pytest.mark.parametrize(
+    ("rubric", "mark"),
+    [
+        ("Judge the code.\n{text}\nCODE QUALITY: <points>\n", "CODE QUALITY"),
+        ("评价。\n{text}\n**代码质量**：<分数>", "代码质量"),
+        ("{text}\nPUNTUACIÓN EDUCATIVA: <suma>", None),  # ours
+        ("{text}\nEnd with the points.", None),
+    ],
+)
+def test_a_rubric_brings_its_mark(rubric, mark):
+    assert own_mark(rubric) == mark
+
+
+@pytest.mark.parametrize(
+    ("reply", "rating"),
+    [
+        ("Clean.\n**Code  quality:** 4/5", 4),
+        ("CODE QUALITY: 2 or 3", None),
+        ("EDUCATIONAL SCORE: 4", None),
+        ("CODE QUALITY: 7", None),
+    ],
+)
+def test_the_mark_of_another_rubric_is_read_as_ours_is(reply, rating):
+    try:
+        assert parse_rating(reply, "CODE QUALITY") == rating
+        assert reason_of(reply, "CODE QUALITY") == "Clean."
+    except Reject:
+        assert rating is None
+
+
+def test_ones_own_mark_is_broken_in_a_document_only_where_it_speaks():
+    shown = without_marks("The code quality is low.\nCode quality: 5", own="CODE QUALITY")
+    assert shown == "The code quality is low.\nCODE·QUALITY: 5"

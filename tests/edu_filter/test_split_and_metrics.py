@@ -102,6 +102,21 @@ def test_the_known_best_threshold_is_found():
     assert low <= chosen["f1"] <= high
 
 
+@given(SCORES)
+def test_the_isotonic_table_never_falls_and_stays_among_the_ratings(rows):
+    scores, ratings = zip(*rows, strict=True)
+    table = [entry["rating"] for entry in metrics.isotonic(scores, ratings)]
+    assert len(table) == 51 and table == sorted(table)
+    assert min(ratings) - 1e-9 <= table[0] and table[-1] <= max(ratings) + 1e-9
+
+
+def test_the_isotonic_table_undoes_what_bends_a_scale():
+    ratings = np.random.default_rng(0).uniform(0, 5, 5000)
+    table = metrics.isotonic(1 + ratings**2 / 10, ratings)  # scores from 1 to 3.5
+    assert table[20]["rating"] == pytest.approx(math.sqrt(10), abs=0.05)
+    assert metrics.isotonic([], []) == []
+
+
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=5, max_size=50))
 def test_agreement_is_scikit_learns(pairs):

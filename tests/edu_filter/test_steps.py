@@ -210,6 +210,40 @@ def test_json_is_asked_for_and_read(run, tmp_path):
     assert (row["rating"], row["reason"]) == (4, "Con ejemplos.")
 
 
+def test_another_rubric_has_its_mark_and_its_columns_and_trains_a_head(run, finished, encoders, tmp_path):
+    """Rows that were rated once are rated by a second rubric, which brings its mark; a head learns from its ratings."""
+
+    def reply(body, number):
+        asked = body["messages"][-1]["content"]
+        assert asked.rstrip().endswith("CLARITY: <points>") or "CLARITY: <number>" in asked
+        return ok(f"Plain words.\nClarity: {number % 6}" if number != 3 else "Plain words. EDUCATIONAL SCORE: 4")
+
+    prompt, ratings = tmp_path / "clarity.txt", finished / "ratings.jsonl"
+    prompt.write_text("How clear is it?\n{text}\nCLARITY: <points>\n")
+    with scripted_server(reply) as server:
+        run(step1_rate, "--data_path", ratings, "--save_path", tmp_path / "two.jsonl", "--lang", "en",
+            "--prompt_path", prompt, "--rating_key", "clarity", "--base_url", server.url)  # fmt: skip
+    before, rows = list(read_rows(ratings)), list(read_rows(tmp_path / "two.jsonl"))
+    assert [row["rating"] for row in rows] == [row["rating"] for row in before]
+    assert all(row["int_clarity"] == row["clarity"] and row["clarity_reason"] == "Plain words." for row in rows)
+    run(step2_train_head, "--json_file", tmp_path / "two.jsonl", "--rating_key", "clarity", "--balance", "lang",
+        "--base_model", encoders["bert"], "--num_train_epochs", 2, "--checkpoint_dir", tmp_path / "head")  # fmt: skip
+    predicted = list(read_rows(tmp_path / "head" / "predictions.jsonl"))
+    assert all(rows[one["row"]]["clarity"] == one["rating"] for one in predicted)
+
+
+def test_labels_are_asked_for_in_json_with_the_lists_names(run, tmp_path):
+    given = {"domains": ["Health"], "use_cases": ["Telemedicine"]}
+    with scripted_server(lambda body, number: ok(json.dumps(given))) as server:
+        write_rows(tmp_path / "in.jsonl", [{"texto": "The doctor sees the patients of the village by video."}])
+        run(step5_label, "--data_path", tmp_path / "in.jsonl", "--save_path", tmp_path / "out.jsonl", "--json_schema",
+            "--base_url", server.url)  # fmt: skip
+        schema = server.bodies[0]["response_format"]["json_schema"]["schema"]["properties"]
+    assert {"Health", "No match"} <= set(schema["domains"]["items"]["enum"])
+    (row,) = read_rows(tmp_path / "out.jsonl")
+    assert (row["domains"], row["use_cases"]) == (["health"], ["telemedicine"])
+
+
 def test_a_folder_that_is_no_model_is_not_replaced(run, finished, encoders, tmp_path):
     (tmp_path / "head" / "model" / "work").mkdir(parents=True)
     with pytest.raises(BadInput, match="work, which is no part of a model"):
@@ -418,7 +452,7 @@ def test_bf16_and_chunks_and_keep(run, model, corpus, tmp_path):
 
 
 def test_several_models_score_in_one_pass(run, model, encoders, corpus, tmp_path, monkeypatch):
-    """Two heads on one encoder, one on another: each column as from its own run, and texts encoded twice, not thrice."""
+    """Two heads on one encoder, one on another: columns as from a run of their own, texts encoded twice, not thrice."""
     from edu_filter.encoder import Encoder, Tokenizer
     from edu_filter.model import new_scorer, save_scorer
 
