@@ -4,10 +4,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +16,6 @@ import torch
 
 from common import manifest
 from common.errors import BadInput, BadRow, CommonError
-from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
 from edu_filter import (
     check_rater,
@@ -164,29 +161,6 @@ def test_a_reply_without_a_rating_is_asked_for_the_number_alone_and_a_cut_one_fo
             "--base_url", server.url, "--lang", "es")  # fmt: skip
         assert len(server.bodies) == 4
     assert [row["rating"] for row in read_rows(tmp_path / "out.jsonl")] == [3, 4]
-
-
-def test_faults_and_kills_change_no_byte(url, tmp_path):
-    def command(name: str, base_url: str) -> list[str]:
-        words = ["--data_path", DOCUMENTS, "--save_path", tmp_path / name / "out.jsonl", "--base_url", base_url]
-        return [sys.executable, ROOT / "edu_filter" / "step1_rate.py", *words, "--concurrency", "4"]
-
-    subprocess.run(command("whole", url), check=True, capture_output=True)
-    rng = random.Random(1)
-    with standin_server(faults=0.3, delay=0.03, hang_seconds=0.2, retry_after=0.05) as faulty:
-        for _ in range(5):
-            process = subprocess.Popen(command("killed", faulty), stderr=subprocess.DEVNULL)
-            store = tmp_path / "killed" / "out.jsonl.answers.sqlite"
-            while process.poll() is None and not store.exists():
-                time.sleep(0.02)
-            time.sleep(rng.random() / 3)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        subprocess.run(command("killed", faulty), check=True, capture_output=True)
-    for name in ("out.jsonl", "out.jsonl.rejected.jsonl"):
-        first, second = tmp_path / "whole" / name, tmp_path / "killed" / name
-        assert first.exists() == second.exists()
-        assert not first.exists() or first.read_bytes() == second.read_bytes()
 
 
 def test_a_sample_is_the_same_rows_again_and_keeps_their_order(run, url, tmp_path):
@@ -409,24 +383,6 @@ def test_a_broken_file_is_named_and_the_others_are_scored(run, model, corpus, tm
     score(run, model, f"{corpus}/b*", tmp_path / "skip", "--on_bad_row", "skip")
     assert [row["texto"] for row in read_rows(tmp_path / "skip" / "b.jsonl.gz")] == ["bien"]
     assert [entry["index"] for entry in rejected(tmp_path / "skip" / "b.jsonl.gz")] == [1]
-
-
-def test_kills_change_no_byte(run, model, tmp_path):
-    rows = list(read_rows(DOCUMENTS)) * 4
-    for shard in range(8):
-        write_rows(tmp_path / "in" / f"{shard}.jsonl", rows[shard::8])
-    score(run, model, tmp_path / "in", tmp_path / "whole", "--window", 4)
-    words = ["--model_path", model, "--dataset", tmp_path / "in", "--output_dir", tmp_path / "killed", "--window", "4"]
-    for finished_files in (2, 5):
-        process = subprocess.Popen([sys.executable, ROOT / "edu_filter" / "step3_score_corpus.py", *words], stderr=-3)
-        while process.poll() is None and len(list((tmp_path / "killed").glob("*.done.json"))) < finished_files:
-            time.sleep(0.005)
-        process.kill()
-        process.wait()
-    score(run, model, tmp_path / "in", tmp_path / "killed", "--window", 4)
-    for shard in range(8):
-        whole, killed = (tmp_path / name / f"{shard}.jsonl" for name in ("whole", "killed"))
-        assert whole.read_bytes() == killed.read_bytes()
 
 
 def test_the_plan_counts_documents_and_tokens(run, model, corpus, tmp_path, capsys):
