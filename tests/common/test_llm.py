@@ -248,6 +248,7 @@ def test_a_bad_answer_is_asked_again_with_the_next_sample_number_then_rejected(a
         ]
         asked = Counter(body["messages"][0]["content"] for body in server.bodies)
         assert asked == {"good": 1, "late": 2, "empty": 3, "long": 3}
+        assert ask.manifest()["counts"]["answers asked again"] == 5
         again = ask(list(replies), server.url, "--sampling_seed", "5", "--max_attempts", "3")
     assert again == rows and len(server.bodies) == 9  # what was answered badly is an answer too: nothing is paid twice
 

@@ -1,5 +1,6 @@
 """What a run counts, orders and adds up."""
 
+import asyncio
 import datetime
 import gc
 import itertools
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import Paused
 from common.llm import Request, ask_rows, in_order, llm_options, work_rows
+from common.llm.protocol import canonical
 from common.rows import read_rows, write_rows
 from common.step import Step, step_options
 from tests.common.llm_args import llm_args
@@ -99,6 +101,32 @@ def test_cost_is_that_of_what_was_paid_for_in_this_run(ask):
         assert saved == (pytest.approx(2 * (3 * 0.001 + 2 * 0.03)), 0)
         ask(["a"], server.url)
         assert ask.manifest()["llm"]["cost_of_this_run"] is None  # of a model whose price is not known
+
+
+def test_a_request_is_sent_only_if_the_most_that_it_can_cost_is_left(ask):
+    """Half its bytes as tokens and --max_tokens; what is in flight counts with its most, what was answered as it is."""
+
+    async def together(body, number):
+        await asyncio.sleep(0.05)
+        return echo(body, number)
+
+    def run(most, *questions):
+        flags = ["--price_in", "1e6", "--price_out", "1e6", "--max_tokens", "50", "--concurrency", "3"]
+        before = len(server.bodies)
+        try:
+            done = len(ask(questions, server.url, *flags, "--max_cost", f"{most:.6f}"))
+        except Paused as paused:
+            done = str(paused)
+        return done, len(server.bodies) - before
+
+    with scripted_server(together) as server:
+        ask(["a"], server.url, "--max_tokens", "50", "--no_store")
+        most = len(canonical(server.bodies[0])) / 2 + 50
+        said = "stopped at a cost of 0.0000, as asked by --max_cost; run again to go on"
+        assert run(most - 0.001, "a") == (said, 0)
+        assert run(2 * most, "a", "b", "c") == (said, 2)
+        assert run(most, "a", "b", "c") == (3, 1)
+        assert run(most + 2 * 5, "d") == (1, 1) and run(most + 5, "e", "e", "e") == (3, 1)  # each costs 3 + 2
 
 
 def test_who_watches_sees_rate_failures_and_cost(ask, monkeypatch, capsys):

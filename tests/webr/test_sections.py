@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webr import as_released
-from webr.sections import KINDS, draws, kind_of_page, sizes, take_section
+from webr.sections import KINDS, RATIO, draws, kind_of_page, sizes, take_section
 
 ratios = st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any)
 
@@ -19,7 +19,7 @@ def test_no_page_is_left_over_and_no_share_is_off_by_more_than_one(count, ratio)
 
 @pytest.mark.parametrize("count, expected", [(6, [2, 2, 1, 1]), (1000, [333, 334, 166, 167]), (1, [0, 1, 0, 0])])
 def test_two_two_one_one(count, expected):
-    assert sizes(count, [2, 2, 1, 1]) == expected
+    assert sizes(count, RATIO) == expected
 
 
 @given(st.integers(0, 60), ratios, st.booleans())
