@@ -34,6 +34,7 @@ from common.llm.protocol import (
     Answer,
     Ask,
     Request,
+    add_tokens,
     answer_key,
     answer_of,
     canonical,
@@ -41,7 +42,6 @@ from common.llm.protocol import (
     path_of,
     request_body,
     texts_of,
-    tokens_of,
 )
 from common.llm.servers import parse_base_urls
 from common.llm.store import AnswerStore, store_path
@@ -199,7 +199,7 @@ class _Run:
         else:
             self.from_store += 1
             self.client.answered_before(path_of(body), asked)
-        self.used.update(tokens_of(texts))
+        add_tokens(self.used, texts)
         return answer_of(texts)
 
     async def _stored(self, keys: list[bytes]) -> list[dict | None]:
@@ -219,7 +219,7 @@ class _Run:
                 at_most = self._count_request(body, asked, len(keys))
                 try:
                     fresh = await self._ask_server(body, asked, first, len(keys))
-                    self.spent.update(tokens_of(fresh))
+                    add_tokens(self.spent, fresh)
                 finally:
                     self.reserved -= at_most
                 return await self.store.put(list(zip(keys, fresh, strict=True)))

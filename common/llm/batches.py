@@ -29,13 +29,13 @@ from common.llm.options import SERVICE, LLMOptions
 from common.llm.protocol import (
     Answer,
     Request,
+    add_tokens,
     answer_key,
     answer_of,
     canonical,
     path_of,
     request_body,
     texts_of,
-    tokens_of,
 )
 from common.llm.store import AnswerStore
 from common.program import progress
@@ -247,7 +247,7 @@ class _Batches:
             raise Paused(f"batch {name} answered nothing; run again to send it again")
         if answers:
             await self.store.put(answers)
-        self.spent.update(tokens_of([answer for _, answer in answers]))
+        add_tokens(self.spent, [answer for _, answer in answers])
 
 
 def _not_there(error: Exception) -> Paused:

@@ -113,15 +113,18 @@ def is_stored_text(stored: dict) -> bool:
 
 
 def answer_of(texts: list[dict]) -> Answer:
-    tokens = tokens_of(texts)
+    tokens = {"in": 0, "out": 0}
+    add_tokens(tokens, texts)
     return Answer(
         [text["text"] for text in texts],
         [text["finish_reason"] for text in texts],
         tokens["in"],
         tokens["out"],
-        [text.get("logprobs") for text in texts] if any("logprobs" in text for text in texts) else [],
+        [text.get("logprobs") for text in texts] if any(["logprobs" in text for text in texts]) else [],
     )
 
 
-def tokens_of(texts: list[dict]) -> dict[str, int]:
-    return {kind: sum(text.get(kind, 0) for text in texts) for kind in ("in", "out")}
+def add_tokens(total: dict[str, int], texts: list[dict]) -> None:
+    for text in texts:
+        total["in"] += text.get("in", 0)
+        total["out"] += text.get("out", 0)

@@ -17,6 +17,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from common.step import Step
 LAYOUT = 2  # 1: answers without a checksum; 0: a new file
 MAGIC = b"SQLite format 3\0"
 PAGES_IN_WAL = 4000  # 16 MB: what a damaged write-ahead log can cost; more would make little faster
+ROWS_OF_A_STATEMENT = 100  # an SQLite of before 2020 takes 499
 UNREADABLE = 100_000  # rows in a row that cannot be read: the rest of the file cannot
 
 Check = Callable[[dict], bool]
@@ -52,8 +54,7 @@ class AnswerStore:
     def __init__(self, path: str | Path | None, is_answer: Check = lambda answer: True) -> None:
         self.path = Path(path) if path is not None else None
         self._is_answer = is_answer
-        self._pending: list[tuple[bytes, dict]] = []
-        self._committed: asyncio.Future | None = None  # of the batch that `_pending` will be
+        self._pending: list[tuple[list[tuple[bytes, bytes]], asyncio.Future]] = []  # rows, and who waits for them
         self._flushing = False
         self._useless: set[bytes] = set()  # keys whose answer cannot be used
         self._repairing = threading.Lock()
@@ -88,35 +89,38 @@ class AnswerStore:
         if self.path is None or not answers:
             return [answer for _, answer in answers]
         loop = asyncio.get_running_loop()
-        self._pending += answers
-        self._committed = self._committed or loop.create_future()
-        committed = self._committed
+        committed = loop.create_future()
+        self._pending.append(([(key, _packed(key, answer)) for key, answer in answers], committed))
         if not self._flushing:
             self._flushing = True
             loop.create_task(self._flush(loop))
-        there_before = await asyncio.shield(committed)
+        there_before = await committed
         return [(key in there_before and self.get(key)) or answer for key, answer in answers]
 
     async def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Group commit without waiting for a group: whoever comes while one batch is written is in the next."""
         while self._pending:
-            batch, useless, committed = self._pending, self._useless, self._committed
-            self._pending, self._useless, self._committed = [], set(), None
+            waiting, useless = self._pending, self._useless
+            self._pending, self._useless = [], set()
+            batch = [row for rows, _ in waiting for row in rows]
             try:
                 written = loop.run_in_executor(self._thread, self._write, batch, useless)
             except RuntimeError:  # closed by a run that ends, with answers still on their way
-                committed.cancel()
+                for _, committed in waiting:
+                    committed.cancel()
                 continue
             written.add_done_callback(_seen)  # also where nobody waits any more
             await asyncio.wait([written])
-            if error := written.exception():
+            error = written.exception()
+            for _, committed in waiting:
                 committed.add_done_callback(_seen)
-                committed.set_exception(error)
-            else:
-                committed.set_result(written.result())
+                if error and not committed.done():
+                    committed.set_exception(error)
+                elif not committed.done():
+                    committed.set_result(written.result())
         self._flushing = False
 
-    def _write(self, batch: list[tuple[bytes, dict]], useless: set[bytes]) -> set[bytes]:
+    def _write(self, batch: list[tuple[bytes, bytes]], useless: set[bytes]) -> set[bytes]:
         """Commit them; the keys under which another answer stood before, which stays."""
         with self._repairing:
             writer = self._writer
@@ -202,13 +206,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _insert(writer: sqlite3.Connection, batch: list[tuple[bytes, dict]], useless: set[bytes]) -> set[bytes]:
-    rows = [(key, _packed(key, answer)) for key, answer in batch]
+def _insert(writer: sqlite3.Connection, rows: list[tuple[bytes, bytes]], useless: set[bytes]) -> set[bytes]:
     there: set[bytes] = set()
     writer.execute("BEGIN IMMEDIATE")
     try:
         writer.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in useless])
-        if writer.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows).rowcount < len(rows):
+        if _insert_new(writer, rows) < len(rows):
             for key, packed in rows:
                 held = writer.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
                 if held is None:  # neither let in nor there
@@ -220,6 +223,16 @@ def _insert(writer: sqlite3.Connection, batch: list[tuple[bytes, dict]], useless
             writer.execute("ROLLBACK")
         raise
     return there
+
+
+def _insert_new(writer: sqlite3.Connection, rows: list[tuple[bytes, bytes]]) -> int:
+    """How many of the keys were new. Many rows a statement: between two statements this thread waits for Python."""
+    count = 0
+    for start in range(0, len(rows), ROWS_OF_A_STATEMENT):
+        some = rows[start : start + ROWS_OF_A_STATEMENT]
+        places = ", ".join(["(?, ?)"] * len(some))
+        count += writer.execute(f"INSERT OR IGNORE INTO answers VALUES {places}", [*chain(*some)]).rowcount
+    return count
 
 
 def _packed(key: bytes, answer: dict) -> bytes:

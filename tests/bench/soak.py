@@ -4,13 +4,13 @@
     python tests/bench/soak.py --kills 20 --steps eval.generate webr.step1
     python tests/bench/soak.py --list
 
-Killed is, in turn at random: the step's process, its whole group, or the stand-in server, which is started again and
-fails three requests in ten anyway. Printed for each step: kills, differing files, answers that were paid twice beyond
-those in flight when something was killed, what was left lying about. Exit code 1 if anything is wrong.
+Killed is, at random: the step's process, its whole group, or, of a step that asks, the stand-in server, which is
+started again and fails three requests in ten anyway. Printed for each step: kills, differing files, answers that were
+paid twice beyond those in flight when something was killed, processes and files left behind. Exit code 1 if anything
+is wrong.
 
-A step is one line in STEPS: `{asking}` names the server, `{out}` is the folder of this run, `{done}` that of the
-undisturbed run, where the results of the steps before it lie. All files that a step leaves in {out} are compared, but
-for stores and manifests.
+The steps are those of tests/bench/soak_steps.py. All files that a step leaves are compared, but for stores, manifests
+and a training's checkpoints.
 """
 
 import argparse
@@ -25,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,28 +32,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 
 from common.errors import CommonError
 from common.program import make_parser, positive, run_main
-from common.rows import write_rows
+from common.rows import read_rows, write_rows
+from tests.bench.soak_steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONCURRENCY = 8
 ASKING = f"--base_url {{url}} --concurrency {CONCURRENCY} --request_timeout 3 --sampling_seed 1"
-STEPS = {
-    "eval.generate": "eval/generate.py --data_path {done}/questions.jsonl --save_path {out}/answers.jsonl {asking}",
-    "eval.judge_pairs": "eval/judge_pairs.py judge --wrapped_path {done}/pairs.json --save_path {out}/r.json {asking}",
-    "webr.step1": "webr/step1_infer_author.py --data_path webr/sample/pages.jsonl --save_path {out}/1.jsonl {asking}",
-    "webr.step2": "webr/step2_make_requests.py --data_path {done}/1.jsonl --save_path {out}/2.jsonl {asking}",
-    "webr.step3": "webr/step3_make_responses.py --data_path {done}/2.jsonl --save_path {out}/3.jsonl {asking}",
-    "webr.step4": "webr/step4_refine_responses.py --data_path {done}/3.jsonl --save_path {out}/4.jsonl {asking}",
-    "web_to_sft.step1": "web_to_sft/step1_match_pairs.py --web_path web_to_sft/sample/web.jsonl"
-    " --high_quality_path web_to_sft/sample/clean.jsonl --save_path {out}/pairs.jsonl",
-    "web_to_sft.step4": "web_to_sft/step4_convert_web.py --data_path web_to_sft/sample/web.jsonl"
-    " --save_path {out}/converted.jsonl {asking}",
-    "augcon.step1": "augcon/step1_generate_questions.py --data_path augcon/sample/articles.jsonl"
-    " --save_path {out}/augcon.jsonl {asking}",
-    "edu_filter.step1": "edu_filter/step1_rate.py --data_path edu_filter/sample/documents.jsonl"
-    " --save_path {out}/rated.jsonl {asking}",
-}
 VOLATILE = (".manifest.json", ".answers.sqlite", ".answers.sqlite-wal", ".answers.sqlite-shm")
+VOLATILE += ("training_args.bin", "adapter_config.json")  # hold a date, a set in any order
+LINGER = 10.0  # seconds that workers may outlive the process that started them
 
 
 @dataclass
@@ -78,10 +64,10 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def paid_twice(self) -> int:
+    def paid(self) -> list[str]:
+        """The requests that it answered."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        answered = Counter(line.split()[0] for line in lines if line.endswith(" 200"))
-        return answered.total() - len(answered)
+        return [line.split()[0] for line in lines if line.endswith(" 200")]
 
 
 def free_port() -> int:
@@ -110,57 +96,102 @@ def finish(step: str, process: subprocess.Popen) -> None:
         raise CommonError(f"{step} ended with {process.returncode}: {said.strip()}")
 
 
+def group_has_ended(group: int) -> bool:
+    """Whether none of its processes is there any more, soon."""
+    ends = time.monotonic() + LINGER
+    while alive := [state for state in map(read_state, Path("/proc").glob("[0-9]*/stat")) if state == (group, True)]:
+        if time.monotonic() > ends:
+            break
+        time.sleep(0.1)
+    return not alive
+
+
+def read_state(stat: Path) -> tuple[int, bool]:
+    """The group of a process, and whether it is more than a dead one that nobody has asked for."""
+    try:
+        state, _, group = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+    except OSError:  # it has just ended
+        return 0, False
+    return int(group), state != "Z"
+
+
 def outputs(folder: Path) -> dict[str, bytes]:
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.endswith(VOLATILE)]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    names = {str(file.relative_to(folder)): file for file in files}
+    return {name: file.read_bytes() for name, file in names.items() if "/checkpoint-" not in name}
+
+
+def empty_folder(done: Path) -> Path:
+    """One path for all runs: some files name the folder that they lie in."""
+    out = done.with_name("out")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    return out
 
 
 def undisturbed(step: str, server: Server, done: Path) -> tuple[dict[str, bytes], float]:
     """What the step leaves, which goes to `done` for the steps behind it, and its seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.monotonic()
-        finish(step, start(step, server, Path(folder), done))
-        seconds = time.monotonic() - started
-        shutil.copytree(folder, done, dirs_exist_ok=True)
-        return outputs(Path(folder)), seconds
+    out, started = empty_folder(done), time.monotonic()
+    finish(step, start(step, server, out, done))
+    seconds = time.monotonic() - started
+    shutil.copytree(out, done, dirs_exist_ok=True)
+    return outputs(out), seconds
 
 
 def torment(
     step: str, server: Server, done: Path, expected: dict[str, bytes], seconds: float, kills: int, rng: random.Random
 ) -> list[str]:
     """What is wrong after so many kills of a step that takes so many seconds undisturbed."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, paid_twice = Path(folder), server.paid_twice()
+    out, paid_before = empty_folder(done), len(server.paid())
+    kinds = ["process", "group", "server"] if "{asking}" in STEPS[step] else ["process", "group"]
+    process, killed = start(step, server, out, done), []
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.1, 1.1) * seconds)
+        if (kind := rng.choice(kinds)) == "server":
+            server.kill()
+            server.start()
+            continue
+        (os.kill if kind == "process" else os.killpg)(process.pid, signal.SIGKILL)
+        if process.wait() not in (0, -signal.SIGKILL):
+            return [f"{step} ended by itself with {process.returncode}: {process.stderr.read().strip()}"]
+        killed.append(process.pid)
         process = start(step, server, out, done)
-        for _ in range(kills):
-            time.sleep(rng.uniform(0.1, 1.1) * seconds)
-            if (kind := rng.choice(["process", "group", "server"])) == "server":
-                server.kill()
-                server.start()
-                continue
-            (os.kill if kind == "process" else os.killpg)(process.pid, signal.SIGKILL)
-            if process.wait() not in (0, -signal.SIGKILL):
-                return [f"ended by itself with {process.returncode}: {process.stderr.read().strip()}"]
-            process = start(step, server, out, done)
-        finish(step, process)
-        found, paid_twice = outputs(out), server.paid_twice() - paid_twice
+    finish(step, process)
+    found, paid = outputs(out), server.paid()[paid_before:]
+    paid_twice = len(paid) - len(set(paid))
     wrong = [f"{name} differs" for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
     if paid_twice > kills * CONCURRENCY:
         wrong.append("more was paid twice than was in flight")
+    if outlived := [process for process in killed if not group_has_ended(process)]:
+        wrong.append(f"{len(outlived)} left workers behind")
     print(
         f"{step:<20} {kills:4} kills, {paid_twice:4} answers paid twice, {'; '.join(wrong) or 'same bytes'}", flush=True
     )
     return wrong
 
 
-def prepare(done: Path) -> None:
-    """Inputs that no step makes: questions, and pairs of answers."""
+def prepare(done: Path, commands: str) -> None:
+    """Inputs that no step makes: questions, pairs of answers, documents in three files; models, if they are needed."""
     questions = [
         {"id": number, "prompt": f"What is {number}, and 第 {number} 个? Two. Three."} for number in range(300)
     ]
     write_rows(done / "questions.jsonl", questions)
+    write_rows(done / "others.jsonl", [row | {"response": f"One. {row['id']}"} for row in questions])
     pairs = [{"prompt": row["prompt"], "Answer1": f"One. {row['id']}", "Answer2": "Another."} for row in questions[:60]]
     (done / "pairs.json").write_text(json.dumps({"Meta_Info": {}, "data": pairs}), encoding="utf-8")
+    documents = list(read_rows(ROOT / "edu_filter" / "sample" / "documents.jsonl"))
+    for number in range(3):
+        write_rows(done / "documents" / f"{number}.jsonl", documents[number::3])
+    if "{done}/causal" in commands:
+        make = [sys.executable, ROOT / "common" / "training" / "small_model.py", "--save_path", done / "causal"]
+        samples = [ROOT / method / "sample" for method in ("superfiltering", "web_to_sft", "augcon")]
+        texts = [file for sample in samples for file in sorted(sample.iterdir())]
+        small = ["--hidden", "32", "--layers", "1"]
+        subprocess.run([*make, *small, "--data_path", *texts], check=True, stdout=subprocess.DEVNULL)
+    if "{done}/encoder" in commands:
+        from tests.edu_filter.tiny_models import make_encoder
+
+        make_encoder(done / "encoder", "bert", (row["texto"] for row in documents))
 
 
 def parse_args() -> argparse.Namespace:
@@ -198,12 +229,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         done = Path(folder, "done")
         done.mkdir()
-        prepare(done)
+        prepare(done, " ".join(STEPS[step] for step in needed))
         good, faulty = Server(Path(folder, "good.log"), content), Server(Path(folder, "faulty.log"), bad)
         good.start()
         faulty.start()
         try:
-            expected = {step: undisturbed(step, good, done) for step in needed if step in args.steps or "webr" in step}
+            expected = {step: undisturbed(step, good, done) for step in needed}
             kills = 0
             while kills < args.kills:
                 for step in args.steps:
