@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from common.errors import CommonError
 from common.redaction import redact
 
 INTERRUPTED = 130
+
+# tqdm's own is shared with processes that are forked: one that is killed while it holds it stops everybody's bars.
+tqdm.set_lock(threading.RLock())
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

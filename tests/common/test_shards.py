@@ -227,3 +227,21 @@ def test_the_same_on_a_ray_cluster_that_is_too_small_and_loses_a_node(tasks, mon
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_a_worker_killed_while_it_draws_a_bar_holds_up_nobody():
+    code = """
+        import os, signal
+        from common.program import progress
+        import tqdm.auto
+
+        progress()  # from now on there is a lock
+        if (worker := os.fork()) == 0:
+            tqdm.auto.tqdm.get_lock().acquire()
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(worker, 0)
+        for _ in progress(range(3)), tqdm.auto.tqdm(range(3), disable=True):
+            print(*_)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "0 1 2\n0 1 2\n", done.stderr
