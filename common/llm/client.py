@@ -214,9 +214,8 @@ class LLMClient:
                 exchange, call.method, server.base_url + call.path, call.body, server.proxy, own, self._largest_answer
             )
         except aiohttp.ConnectionTimeoutError:
-            raise Unanswered("APITimeoutError", f"no connection in {CONNECT_SECONDS:g} s", "connection") from None
-        except asyncio.TimeoutError:
-            raise Unanswered("APITimeoutError", f"no answer in {self._request_timeout:g} s", "connection") from None
+            seconds = min(CONNECT_SECONDS, self._request_timeout)
+            raise Unanswered("APITimeoutError", f"no connection in {seconds:g} s", "connection") from None
         except aiohttp.InvalidURL as error:
             raise ServerRefused(f"{server.shown}: not an address: {error}") from None
         except MemoryError:
@@ -224,6 +223,8 @@ class LLMClient:
             limit = f"{self._largest_answer / 2**20:g} MB"
             raise Reject(f"the answer is larger than {limit} (--max_answer_mb)") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: headers that are none
+            if exchange.late:
+                raise Unanswered("APITimeoutError", f"no answer in {self._request_timeout:g} s", "connection") from None
             said = redact(str(error)) or type(error).__name__
             raise Unanswered("APIConnectionError", said, "connection") from None
         if response.status != 200:

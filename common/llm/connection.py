@@ -7,10 +7,11 @@ it new. What proves nothing is read from a connection of its own; what proves th
 be seen: a response that nobody asked for, on a connection in use, with an id never used before.)
 """
 
+import asyncio
 import itertools
 import resource
 import secrets
-import weakref
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import aiohttp
 
 CONNECT_SECONDS = 30.0
+LONGEST_LOOK = 1.0  # seconds between two looks for exchanges that take too long
 IDS_KEPT = 100_000  # at least so many of the last ids are remembered, at most twice as many
 
 
@@ -26,15 +28,20 @@ class Exchange:
     """One request under way; `tag` is sent as X-Request-Id, which vLLM (and the stand-in) make part of the id."""
 
     tag: str
+    under_way: dict[str, "Exchange"]
+    ends: float
+    late: bool = False  # no answer by then
     connection: aiohttp.connector.Connection | None = None
     reused: bool = False
     trusted: bool = False
 
     def __enter__(self) -> "Exchange":
+        self.under_way[self.tag] = self
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give the connection back, or close it."""
+        del self.under_way[self.tag]
         if self.connection is not None and self.trusted and self.connection.protocol is not None:
             del self.connection.release
             self.connection.release()
@@ -50,20 +57,22 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(limit=0, ttl_dns_cache=600, **options)
-        self._carried: weakref.WeakSet = weakref.WeakSet()  # connections that carried a request before
 
     async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
         exchange = _current.get()
         while True:
+            exchange.reused = True
             connection = await super().connect(*args, **options)
-            exchange.reused = connection.protocol in self._carried
             if not (exchange.reused and connection.protocol.should_close):
                 break
             connection.close()  # bytes came while it was idle, which nobody had asked for
-        self._carried.add(connection.protocol)
         connection.release = lambda: None
         exchange.connection = connection
         return connection
+
+    async def _create_connection(self, *args: Any, **options: Any) -> Any:
+        _current.get().reused = False
+        return await super()._create_connection(*args, **options)
 
 
 class Connections:
@@ -74,7 +83,11 @@ class Connections:
         self._tags = itertools.count()
         self._ids: set[int] = set()
         self._older_ids: set[int] = set()
-        timeout = aiohttp.ClientTimeout(total=request_timeout, sock_connect=CONNECT_SECONDS)
+        self._request_timeout = request_timeout
+        self._under_way: dict[str, Exchange] = {}  # in the order in which they began
+        self._end_late_exchanges()
+        connecting = min(CONNECT_SECONDS, request_timeout)
+        timeout = aiohttp.ClientTimeout(total=None, connect=connecting, sock_connect=connecting)
         self._kept, self._single_use = (
             aiohttp.ClientSession(
                 connector=_Connector(force_close=force_close),
@@ -86,11 +99,26 @@ class Connections:
         )
 
     async def close(self) -> None:
+        self._next_look.cancel()
         await self._kept.close()
         await self._single_use.close()
 
     def exchange(self) -> Exchange:
-        return Exchange(f"{self._run}-{next(self._tags):010x}")
+        return Exchange(
+            f"{self._run}-{next(self._tags):010x}", self._under_way, time.monotonic() + self._request_timeout
+        )
+
+    def _end_late_exchanges(self) -> None:
+        """One look at the oldest now and then; a timer for each was a twentieth of the work of the client."""
+        now = time.monotonic()
+        for exchange in self._under_way.values():
+            if exchange.ends > now:
+                break
+            exchange.late = True
+            if exchange.connection is not None and exchange.connection.transport is not None:
+                exchange.connection.transport.abort()  # whoever reads from it gets an error
+        interval = min(LONGEST_LOOK, self._request_timeout / 20)
+        self._next_look = asyncio.get_running_loop().call_later(interval, self._end_late_exchanges)
 
     async def request(
         self, exchange: Exchange, method: str, url: str, body: bytes | None, proxy: str | None, own: bool, limit: int
@@ -100,7 +128,7 @@ class Connections:
         session = self._single_use if own else self._kept
         headers = {"X-Request-Id": exchange.tag}
         async with session.request(
-            method, url, data=body, proxy=proxy, headers=headers, allow_redirects=False
+            method, url, data=body and aiohttp.BytesPayload(body), proxy=proxy, headers=headers, allow_redirects=False
         ) as response:
             parts, size = [], 0
             async for part in response.content.iter_any():
