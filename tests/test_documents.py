@@ -132,16 +132,3 @@ def test_importing_common_costs_no_torch_and_sets_no_logging():
     code += "assert not {'torch', 'transformers', 'datasets', 'pandas', 'ray', 'openai'} & sys.modules.keys(); "
     code += "assert not logging.getLogger().handlers"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_the_chinese_readme_has_the_commands_of_the_english_one():
-    def commands(name: str) -> set[str]:
-        text = (ROOT / name).read_text(encoding="utf-8").partition("## How fast")
-        text = text[0] + text[2].partition("## Find your way")[2]  # the table of figures is in one language
-        blocks = re.findall(r"```bash\n(.*?)```", text, re.S)
-        inline = set(
-            re.findall(r"`([^`\n]*(?:--|\bpython |\bbash )[^`\n]*)`", re.sub(r"```.*?```", "", text, flags=re.S))
-        )
-        return {*blocks, *inline}
-
-    assert commands("README.md") == commands("README.zh.md")
