@@ -26,6 +26,7 @@ from common import manifest
 from common.llm.protocol import canonical
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
+from tests.bench import figures
 
 ROOT = Path(__file__).parents[2]
 CHINESE = (
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--roots", type=int, default=60)
     parser.add_argument("--latency", type=float, default=0.1, help="seconds an answer")
     parser.add_argument("--slots", type=int, default=256, help="requests in flight")
+    figures.add_argument(parser)
     args = parser.parse_args()
     rows = roots(args.roots)
     with standin_server(delay=args.latency) as url, tempfile.TemporaryDirectory() as folder:
@@ -123,6 +125,10 @@ def main() -> None:
     print(f"{args.roots} roots, {nodes:,} nodes, {requests:,} requests, {args.latency * 1000:.0f} ms an answer")
     print(f"released: {released:.1f} s; ours, {args.slots} slots: {growing:.2f} s ({whole:.1f} s with start and stop)")
     print(f"{released / growing:.0f} x; the same nodes in the same order: {ours == theirs}; bound {bound:.2f} s")
+    what = f"trees of {args.roots} roots, {args.latency * 1000:.0f} ms an answer, against the released 8 threads"
+    same = "the same nodes in the same order" if ours == theirs else "NOT the same nodes"
+    detail = f"{nodes:,} nodes: {released:.1f} s, ours {growing:.2f} s; {same}"
+    figures.keep(args.json, "augcon", [figures.figure(what, released / growing, goal=20, detail=detail)])
 
 
 if __name__ == "__main__":

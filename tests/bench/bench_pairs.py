@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 
 import json
 
+from tests.bench import figures
 from tests.oracles import fuzzy_pairs as oracle
 from web_to_sft.fuzzy_pairs import Index, match_all
 from web_to_sft.normalizers import normalise_paper
@@ -85,7 +86,7 @@ def ours(web: list, clean: list, workers: int, clock=time.perf_counter) -> tuple
     return found, clock() - start
 
 
-def compare(problems: list[tuple[str, str]], rng: random.Random) -> None:
+def compare(problems: list[tuple[str, str]], rng: random.Random) -> list[dict]:
     """CPU seconds of one core, so that neighbours on the machine do not count."""
     clean = clean_rows(problems, 2_000, rng)
     web = crawled_rows(clean, 2_000, rng)
@@ -96,9 +97,13 @@ def compare(problems: list[tuple[str, str]], rng: random.Random) -> None:
     slow = time.process_time() - start
     assert found == expected, "the pairs differ from the oracle's"
     print(f"2,000 x 2,000: {len(found)} pairs, oracle {slow:.2f} s, ours {seconds:.4f} s: {slow / seconds:.0f}x")
+    detail = f"{slow:.2f} s, ours {seconds:.4f} s of one core; the same {len(found):,} pairs"
+    kept = [figures.figure("pairing 2,000 × 2,000 against the naive way", slow / seconds, goal=300, detail=detail)]
     clean = clean_rows(problems, 20_000, rng)
     found, seconds = ours(crawled_rows(clean, 20_000, rng), clean, 1, time.process_time)
     print(f"20,000 x 20,000: {len(found)} pairs, ours {seconds:.2f} s: {100 * slow / seconds:.0f}x by extrapolation")
+    what = "20,000 × 20,000, the naive way by extrapolation"
+    return [*kept, figures.figure(what, 100 * slow / seconds, goal=1000, detail=f"ours {seconds:.2f} s")]
 
 
 def memory_gb() -> str:
@@ -112,11 +117,12 @@ def main() -> None:
     parser.add_argument("--problems", help="Ape210k-like jsonl to draw from (default: made-up problems)")
     parser.add_argument("--growth", action="store_true", help="measure large sizes instead of the ratio")
     parser.add_argument("--num_workers", type=int, default=2, help="processes of the growth table (default: 2)")
+    figures.add_argument(parser)
     args = parser.parse_args()
     rng = random.Random(1)
     problems = load_problems(args.problems, rng)
     if not args.growth:
-        compare(problems, rng)
+        figures.keep(args.json, "web_to_sft", compare(problems, rng))
         return
     for web_count, clean_count in SIZES:
         clean = clean_rows(problems, clean_count, rng)

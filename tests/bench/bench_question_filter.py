@@ -19,8 +19,10 @@ from rapidfuzz.distance import LCSseq
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from augcon.question_filter import Similar, filter_ranked, released_filter, words
 from common.rows import read_rows
+from tests.bench import figures
 from tests.oracles.question_filter import longest_common
 
+GOALS = {17: 25, 64: 60, 256: 200}  # times the released filter, by questions a root
 SAMPLE = Path(__file__).parents[2] / "augcon" / "sample" / "articles.jsonl"
 
 
@@ -91,7 +93,9 @@ def seconds(run: object, *arguments: object) -> tuple[float, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
+    figures.add_argument(parser)
+    args = parser.parse_args()
+    found_figures = []
     words("先读词典")
     print(f"against {'a version written down' if Rouge is None else 'rouge-chinese'}")
     for lang in ("zh", "en"):
@@ -105,6 +109,9 @@ def main() -> None:
                 f"{lang}, {count} a root: {slow / roots:.3f} s, ours {fast / roots:.4f} s, {slow / fast:.0f} x, "
                 f"{same}; cutting into words is {cutting / fast:.0%} of ours"
             )
+            what = f"filter, {count} questions a root ({lang}), against the released one"
+            detail = f"{slow / roots:.3f} s, ours {fast / roots:.4f} s; {same}"
+            found_figures.append(figures.figure(what, slow / fast, goal=GOALS[count], detail=detail))
         texts, similar = questions(1500, lang, 9), Similar()
         slow, _ = seconds(lambda one, other: list(map(slow_f, one, other)), texts[:200], texts[200:400])
         codes = [similar.encode(text) for text in texts]
@@ -113,6 +120,7 @@ def main() -> None:
     for count in (1000, 2000, 4000):
         taken, _ = seconds(list, filter_ranked(questions(count, "zh", 3), count))
         print(f"one root of {count:,} questions, all wanted: {taken:.2f} s")
+    figures.keep(args.json, "augcon", found_figures)
 
 
 if __name__ == "__main__":

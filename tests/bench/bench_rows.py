@@ -11,12 +11,15 @@ import time
 from pathlib import Path
 
 from common.rows import read_rows, write_rows
+from tests.bench import figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=1000)
-    megabytes = parser.parse_args().megabytes
+    figures.add_argument(parser)
+    args = parser.parse_args()
+    megabytes = args.megabytes
     row = {"id": 0, "text": "Ein Satz, 一句话, una frase. " * 40, "tags": ["a", "b"], "score": 0.5}
     rows = megabytes * 1_000_000 // len(json.dumps(row, ensure_ascii=False).encode())
     with tempfile.TemporaryDirectory() as folder:
@@ -31,7 +34,11 @@ def main() -> None:
     print(f"{rows:,} rows, {size:,.0f} MB")
     print(f"write {size / (written - started):7,.0f} MB/s")
     print(f"read  {size / (read - written):7,.0f} MB/s")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory {peak:,.0f} MB")
+    found = [figures.figure(f"rows of {size:,.0f} MB of jsonl read", size / (read - written), "MB/s")]
+    found += [figures.figure("written", size / (written - started), "MB/s", detail=f"peak memory {peak:,.0f} MB")]
+    figures.keep(args.json, "common", found)
 
 
 if __name__ == "__main__":

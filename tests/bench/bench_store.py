@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from common.llm.store import AnswerStore
+from tests.bench import figures
 
 ANSWER = {"text": "An answer of ordinary length. " * 20, "finish_reason": "stop", "in": 100, "out": 120}
 AT_ONCE = 256  # answers that wait for the same commit, as with 256 requests in flight
@@ -30,7 +31,9 @@ async def put_all(store: AnswerStore, numbers: range) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=1_000_000)
-    count = parser.parse_args().answers
+    figures.add_argument(parser)
+    args = parser.parse_args()
+    count = args.answers
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "answers.sqlite")
         store = AnswerStore(path)
@@ -51,6 +54,9 @@ def main() -> None:
     print(f"{count:,} answers, {size:,.0f} MB")
     print(f"write   {filling:9,.0f} rows/s while filling, {last:,.0f} at the end")
     print(f"look up {looking:9,.0f} rows/s found, {missing_rate:,.0f} not there")
+    what = f"answers looked up in a store of {count:,}"
+    found = [figures.figure(what, looking, "/s", detail=f"{size:,.0f} MB"), figures.figure("written", last, "/s")]
+    figures.keep(args.json, "common", found)
 
 
 if __name__ == "__main__":
