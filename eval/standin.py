@@ -2,6 +2,7 @@
 
 a rating as [[n]]                       "Rating: [[7]]" of the last answer
 a verdict as [[A>B]]                    one of the five, by both answers
+the letter of the better output         m or M, by both outputs
 two labelled answers, scale of 1 to 10  "7 5" and an explanation
 yes or no                               one of the two
 """
@@ -97,5 +98,12 @@ def compare_two(prompt: Prompt, rng: random.Random) -> str | None:
     return f"Counted by rule. [[{verdicts.get(ahead, 'A>>B' if ahead > 0 else 'B>>A')}]]"
 
 
-MARK_RULES = (rate_one, compare_two)
+def choose_letter(prompt: Prompt, rng: random.Random) -> str | None:
+    parts = parts_of(prompt) if "[Output of m]" in prompt.user else []
+    if len(parts) < 3:
+        return None
+    return "m" if _points(parts[0], parts[1]) >= _points(parts[0], parts[2]) else "M"
+
+
+MARK_RULES = (rate_one, compare_two, choose_letter)
 WISH_RULES = (judge_two, say_yes_or_no)
