@@ -6,8 +6,8 @@
     .venv-alpaca/bin/python eval/length_controlled.py --data_path verdicts.jsonl --gamed df_gamed.csv \\
         --save_path alpaca_eval_lc.json                        # bash eval/setup_alpaca.sh makes that environment
 
-in   answers: {"instruction": "…", "response": "…"} a row; the baseline's {"instruction": "…", "output": "…"}, all of them
-     and in the published order
+in   answers: {"instruction": "…", "response": "…"} a row; the baseline's {"instruction": "…", "output": "…"}, all of
+     them and in the published order
 out  judge: {"index": 0, "preference": 1.93, "output_1": baseline's, "output_2": the model's, "m": 2} a row: 1 is the
      baseline, 2 the model, between them what the judge's probabilities of "m" and "M" say; null where it named neither
      score: {"win_rate": 25.3, "standard_error": 1.4, "rows": 805, "unparsed": 2}
@@ -25,20 +25,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from common import manifest
 from common.errors import BadInput, BadValue, Reject
 from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
+from eval.length_controlled import ROWS, read_verdicts, settings_of
 
-ROWS = 805
 TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)\n?<\|im_end\|>", re.S)
 
 
 def preference_for_capital(logprobs: dict | None) -> float | None:
-    """p(M) / (p(m) + p(M)) of the judge's first token; None where neither is among the likeliest, or none were given."""
+    """p(M) / (p(m) + p(M)) of the judge's first token; None where neither is among the likeliest."""
     first = ((logprobs or {}).get("content") or [{}])[0].get("top_logprobs") or []
     chances = {entry["token"]: math.exp(entry["logprob"]) for entry in first if entry["token"] in ("m", "M")}
     total = sum(chances.values())
@@ -48,8 +47,12 @@ def preference_for_capital(logprobs: dict | None) -> float | None:
 def judge_messages(template: str, instruction: str, outputs: list[str]) -> list[dict]:
     """A template in ChatML, as the published one is, keeps its turns."""
     values = {"instruction": instruction, "output_1": outputs[0], "output_2": outputs[1]}
+    fill(template, **values)  # refuses one that lacks a place
     turns = TURN.findall(template) or [("user", template)]
-    return [{"role": role, "content": fill(text, **values)} for role, text in turns]
+    return [
+        {"role": role, "content": fill(text, **{name: values[name] for name in values if "{" + name + "}" in text})}
+        for role, text in turns
+    ]
 
 
 def judge(baseline: dict[str, tuple[int, str]], template: str, response_key: str, max_attempts: int) -> Callable:
@@ -85,20 +88,6 @@ def score(rows: list[dict]) -> dict:
     spread = math.sqrt(sum((win - mean) ** 2 for win in wins) / max(1, len(wins) - 1))
     error = spread / math.sqrt(len(wins))
     return {"win_rate": mean, "standard_error": error, "rows": len(rows), "unparsed": len(rows) - len(wins)}
-
-
-def read_verdicts(path: str) -> list[dict]:
-    rows = list(read_rows(path))
-    for number, row in enumerate(rows):
-        if "preference" not in row or "index" not in row:
-            raise BadInput(f"{path}, row {number}: no 'preference' and 'index'; `judge` writes them")
-    return rows
-
-
-def settings_of(path: str) -> dict:
-    """The judge of these verdicts, and in whose words it was asked."""
-    said = manifest.read(Path(path)) if manifest.path_of(Path(path)).exists() else {}
-    return said.get("result", {}).get("settings", {})
 
 
 def read_baseline(path: str) -> dict[str, tuple[int, str]]:

@@ -15,17 +15,34 @@ import json
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder, whose alpaca_eval.py is not the package
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
+from common import manifest
 from common.errors import BadInput, CommonError
 from common.program import make_parser, run_main
-from common.rows import refuse_overlap, write_text
-from eval.alpaca_eval import ROWS, read_verdicts, settings_of
+from common.rows import read_rows, refuse_overlap, write_text
 
+ROWS = 805  # of the whole benchmark
 GAMED = ("preference", "index", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "model")
 
 
+def read_verdicts(path: str) -> list[dict]:
+    rows = list(read_rows(path))
+    for number, row in enumerate(rows):
+        if "preference" not in row or "index" not in row:
+            raise BadInput(f"{path}, row {number}: no 'preference' and 'index'; `judge` writes them")
+    return rows
+
+
+def settings_of(path: str) -> dict:
+    """The judge of these verdicts, and in whose words it was asked."""
+    said = manifest.read(Path(path)) if manifest.path_of(Path(path)).exists() else {}
+    return said.get("result", {}).get("settings", {})
+
+
 def length_controlled(verdicts: list[dict], gamed: str) -> dict:
+    here = str(Path(__file__).resolve().parent)  # its alpaca_eval.py is not the package
+    sys.path[:] = [folder for folder in sys.path if folder != here]
     try:
         import pandas
         from alpaca_eval.metrics import glm_winrate

@@ -50,6 +50,7 @@ def checked_body(raw: bytes, chat: bool, model: str) -> dict:
     number("max_completion_tokens", 1, 2**31, (int,))
     number("n", 1, 128, (int,))
     number("seed", -(2**63), 2**63, (int,))
+    number("top_logprobs", 0, 20, (int,))
     stop = body.get("stop")
     stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
     good_stops = isinstance(stops, list) and all(isinstance(one, str) and one for one in stops)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 
 from common.llm.serving import COMPLETION_MAX_TOKENS, Refused, checked_body, choice, completion, encoded
@@ -33,6 +34,8 @@ def complete(
             text, reason = one_answer(body, system, user, digest, len(choices), limit, content_shares, rules)
             completion_tokens += count_tokens(text)
             choices.append(choice(len(choices), text, reason, chat))
+            if chat and body.get("logprobs"):
+                choices[-1]["logprobs"] = logprobs_of(text, body.get("top_logprobs") or 0, digest)
     answer_id = f"{digest.hex()}{own_id}"
     # No clock: the same body gets the same bytes.
     payload = completion(answer_id, MODEL, choices, prompt_tokens, completion_tokens, created=0)
@@ -72,6 +75,14 @@ def one_answer(
     if count_tokens(text) > limit:
         return text.encode("utf-8", "surrogatepass")[: 4 * limit].decode("utf-8", "ignore"), "length"
     return text, "stop"
+
+
+def logprobs_of(text: str, top: int, digest: bytes) -> dict:
+    """The answer as one token, and beside it what it might have been: the same in the other case of letters."""
+    chance = 0.5 + 0.49 * random.Random(digest).random()
+    likely = [(text, chance), (text.swapcase(), 1 - chance)]
+    first, *_ = tops = [{"token": token, "logprob": math.log(share)} for token, share in likely]
+    return {"content": [first | {"top_logprobs": tops[:top]}]}
 
 
 def count_tokens(text: str) -> int:
