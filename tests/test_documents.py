@@ -1,19 +1,17 @@
 """Documents are executed: every command in a README or docstring names a file and flags that exist."""
 
 import importlib
-import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
 import tempfile
-import traceback
 from functools import cache
 from pathlib import Path
-from typing import NoReturn, TextIO
 
 import pytest
+
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
@@ -22,7 +20,6 @@ if len(TRACKED) < 2:  # a copy without git
 READMES = [name for name in TRACKED if name.endswith(".md") and name != "CHANGELOG.md"]
 SCRIPTS = [name for name in TRACKED if name.endswith(".py") and not name.startswith("tests/")]
 COMMAND = re.compile(r"\b(?:python|bash|deepspeed|torchrun) [^\n`|;&]+")
-OURS = {name.partition("/")[0] for name in TRACKED if name.endswith("/__init__.py")}
 LOOSE = ("-c", "-m pytest", "-m pip")  # not scripts of ours
 
 
@@ -52,42 +49,14 @@ def warm() -> None:
 
 @cache
 def help_of(*script: str) -> str:
-    """What `python SCRIPT --help` or `python -m SCRIPT --help` prints; in a child of this process, 90 scripts twice."""
+    """What `python SCRIPT --help` or `python -m SCRIPT --help` prints."""
     warm()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        if not (child := os.fork()):
-            run_and_exit(script, output)
-        _, status = os.waitpid(child, 0)
+        code = Forked([*script, "--help"], output).wait()
         output.seek(0)
         text = output.read()
-    assert os.waitstatus_to_exitcode(status) == 0, text
+    assert code == 0, text
     return text
-
-
-def run_and_exit(script: tuple[str, ...], output: TextIO) -> NoReturn:
-    code: object = 1
-    try:
-        sys.stdout = sys.stderr = output
-        for module in [module for module in sys.modules if module.partition(".")[0] in OURS]:
-            del sys.modules[module]
-        elsewhere = [place for place in sys.path if os.path.realpath(place) != str(ROOT)]
-        as_module = script[0] == "-m"
-        name, *words = script[as_module:]
-        sys.argv = [name, *words, "--help"]
-        sys.path[:] = [str(ROOT if as_module else (ROOT / name).parent), *elsewhere]
-        os.chdir(ROOT)
-        if as_module:
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
-        else:
-            runpy.run_path(name, run_name="__main__")
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    except:  # noqa: E722 - whatever it is, this child must not go on as a second pytest
-        traceback.print_exc()
-    finally:
-        output.flush()
-        os._exit(code if isinstance(code, int) else 1)
 
 
 @pytest.mark.parametrize(("document", "command"), sorted(set(documented_commands())))

@@ -1,11 +1,9 @@
 """The steps as a user runs them: parity with the released code, killed and started again, bad rows, conversations."""
 
-import contextlib
 import json
 import math
 import random
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from common.errors import CommonError
 from common.rows import read_rows, write_rows
 from superfiltering import compare_scores, report_selection, step1_score_ifd, step2_attach_scores, step3_select
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / "tests" / "data" / "superfiltering"
@@ -266,21 +265,20 @@ def test_the_rate_may_be_of_another_number_of_rows(run, tmp_path):
 
 
 def test_killed_at_ten_moments_the_scores_are_the_same_to_the_byte(tmp_path, data, model_folder):
+    said = tmp_path.joinpath("said").open("w+")
+
     def start(output):
-        command = [sys.executable, "superfiltering/step1_score_ifd.py", "--data_path", data, "--save_path", output]
-        command += ["--model_name_or_path", model_folder, "--max_length", "64", "--rows_a_part", "4"]
-        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+        words = ["superfiltering/step1_score_ifd.py", "--data_path", data, "--save_path", output]
+        return Forked([*words, "--model_name_or_path", model_folder, "--max_length", 64, "--rows_a_part", 4], said)
 
     assert start(tmp_path / "undisturbed.jsonl").wait() == 0
     parts, draw = tmp_path / "out.jsonl.parts", random.Random(3)
     for kill in range(10):
         process = start(tmp_path / "out.jsonl")
         wanted = kill + draw.randrange(2)
-        while process.poll() is None and len(list(parts.glob("*.done.json"))) < wanted:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        while len(list(parts.glob("*.done.json"))) < wanted and process.wait(0.01) is None:
+            pass
+        assert process.kill() == -signal.SIGKILL
     assert start(tmp_path / "out.jsonl").wait() == 0
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
 
