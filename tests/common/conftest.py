@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from common.llm import client
 from common.rows import read_rows, write_rows
 from eval import generate
 from tests.common.scripted_server import ok, scripted_server
@@ -26,13 +25,6 @@ def run(tmp_path, monkeypatch, url):
         return [row.get("prompt") for row in read_rows(output)]
 
     return generate_answers
-
-
-@pytest.fixture
-def quick_retries(monkeypatch):
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.005)
-    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from common import report
 from common.llm.standin import standin_server
 from common.rows import read_rows, write_rows
-from tests.webr.conftest import SAMPLE, run, run_all  # noqa: F401
+from tests.webr.conftest import SAMPLE, run_all  # noqa: F401
 
 pytestmark = pytest.mark.peers
 

@@ -1,12 +1,9 @@
 """The steps run in this process as a user runs them, against the stand-in."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from common.llm import client
-from common.llm.standin import standin_server
 from common.rows import read_rows
 from webr import (
     step1_infer_author,
@@ -23,30 +20,6 @@ SAMPLE = Path(__file__).parents[2] / "webr" / "sample" / "pages.jsonl"
 def rejected(path: Path) -> list[dict]:
     aside = path.with_name(path.name + ".rejected.jsonl")
     return list(read_rows(aside)) if aside.exists() else []
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch):
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.005)
-    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-
-
-@pytest.fixture(scope="session")
-def url():
-    with standin_server() as base_url:
-        yield base_url
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """run(step, "--flag", value, ...); paths and numbers are turned into words."""
-
-    def run_step(step, *words):
-        monkeypatch.setattr(sys, "argv", [f"{step.__name__.split('.')[-1]}.py", *map(str, words)])
-        step.main()
-
-    return run_step
 
 
 @pytest.fixture
