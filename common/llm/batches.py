@@ -114,6 +114,10 @@ class _Batches:
         self.failures: dict[bytes, list[str]] = {}
         self.spent: Counter[str] = Counter()
         self.client = _client(options) if options.batch == SERVICE else None
+        for _, said in self._known():
+            for custom_id, reasons in said.get("failed", {}).items():
+                key = bytes.fromhex(custom_id)
+                self.failures[key] = max(self.failures.get(key, []), reasons, key=len)
 
     def given_up(self, key: bytes) -> bool:
         return len(self.failures.get(key, ())) >= MOST_FAILURES
@@ -141,8 +145,9 @@ class _Batches:
                 lines = self._results_beside(name)
             else:
                 lines = self._wait_for(name, said["batch_id"])
-            await self._take(lines, name)
-            self._note(name, **said | {"state": "done"})
+            failed = await self._take(lines, name)
+            # By way of a folder each run is one try, so what failed before counts: else it would never end.
+            self._note(name, **said | {"state": "done"} | ({} if self.client else {"failed": failed}))
 
     def _new_name(self, digest: str) -> str:
         """The same requests again, because all of them failed, are another file."""
@@ -219,13 +224,14 @@ class _Batches:
 
     # ------------------------------------------------------------ answers
 
-    async def _take(self, lines: list[str], name: str) -> None:
+    async def _take(self, lines: list[str], name: str) -> dict[str, list[str]]:
+        """Store the answers; for each that failed, the reasons of all its failures."""
         asked = {}
         with open(self.folder / f"{name}.requests.jsonl", encoding="utf-8") as file:
             for line in file:
                 request = json.loads(line)
                 asked[request["custom_id"]] = request["body"]
-        answers, failed = [], 0
+        answers, failed = [], {}
         for line in lines:
             try:
                 result = json.loads(line)
@@ -240,14 +246,15 @@ class _Batches:
                 answers.append((bytes.fromhex(custom_id), texts_of(response["body"], body)[0]))
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 why = result.get("error") or error
-                failed += 1
-                self.failures.setdefault(bytes.fromhex(custom_id), []).append(redact(f"in a batch: {why}"))
+                failed[custom_id] = self.failures.setdefault(bytes.fromhex(custom_id), [])
+                failed[custom_id].append(redact(f"in a batch: {why}"))
         if not answers and not failed:
             self._note(name, state="done")
             raise Paused(f"batch {name} answered nothing; run again to send it again")
         if answers:
             await self.store.put(answers)
         add_tokens(self.spent, [answer for _, answer in answers])
+        return failed
 
 
 def _not_there(error: Exception) -> Paused:
