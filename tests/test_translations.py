@@ -145,7 +145,7 @@ def test_chinese_is_typeset_as_chinese(name):
         "a half-width bracket before Chinese": r"[()][一-鿿]",
         "no blank between Chinese and Latin": r"[一-鿿][A-Za-z0-9]|[A-Za-z0-9][一-鿿]",
         "a line broken inside a sentence": r"[一-鿿]\n[一-鿿]",
-        "a blank beside a full-width mark": r"(?<!\|) [，。；：、（）]|[，。；：、（）] (?!\|)",
+        "a blank beside a full-width mark": r"(?<![|\s]) [，。；：、（）]|[，。；：、（）] (?!\|)",
         "too polite": "您",
     }.items():
         assert not re.findall(f".{{0,10}}(?:{wrong}).{{0,10}}", text), what
