@@ -122,6 +122,7 @@ def save_scorer(scorer: Scorer, folder: str | Path) -> None:
     tokenizer.model_max_length = scorer.tokenizer.max_length
     with quiet_transformers():
         tokenizer.save_pretrained(folder)
+        _name_for_older_versions(folder / "tokenizer_config.json")
         if scorer.whole is None:
             scorer.encoder.model.save_pretrained(folder)
             save_file(
@@ -141,6 +142,14 @@ def save_scorer(scorer: Scorer, folder: str | Path) -> None:
             model.base_model.pooler = _Pooler(scorer.head.dense)
         model.save_pretrained(folder)
         _without_pooler(model.base_model)
+
+
+def _name_for_older_versions(path: Path) -> None:
+    """transformers 5 calls a plain tokenizer.json by a name that 4 does not know; both know the older one."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class _Pooler(nn.Module):

@@ -1,5 +1,6 @@
 """Tokens cut early, batches without padding, windows of long texts, and models that come back as they were saved."""
 
+import json
 import random
 
 import numpy as np
@@ -133,6 +134,8 @@ def test_a_saved_model_scores_as_before(encoders, documents, tmp_path, shape, ki
     assert np.ptp(before) > 0.01 and np.abs(before - after).max() < 1e-6
     plain = shape != "modernbert" and kind == "pooler" and pooling == "first"
     assert plain == (not (tmp_path / "model" / "head.json").exists())
+    settings = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"  # also known to transformers 4
     if plain:  # what everybody loads
         assert np.abs(np.array(edu_head.score(tmp_path / "model", documents[:12])) - before).max() < 1e-5
 
