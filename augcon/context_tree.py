@@ -84,7 +84,9 @@ async def grow(context: str, ask: Ask, rules: TreeRules, max_nodes: int, depth: 
         return Grown(nodes, 1)
     allowances = _share(max_nodes - 1, parts, rules.min_length)
     grown = await all_or_none(
-        grow(part, ask, rules, allowance, depth + 1) for part, allowance in zip(parts, allowances, strict=True)
+        grow(part, ask, rules, allowance, depth + 1)
+        for part, allowance in zip(parts, allowances, strict=True)
+        if allowance  # the others ask nothing
     )
     return Grown(nodes + [node for tree in grown for node in tree.nodes], 1 + sum(tree.asked for tree in grown))
 
@@ -158,7 +160,7 @@ def _share(allowance: int, parts: list[str], min_length: int) -> list[int]:
     """Of the nodes that may still be asked, for each part: by its length; parts that ask nothing get none."""
     weights = [len(part) if len(part) > min_length else 0 for part in parts]
     first = allowance * weights[0] // max(1, sum(weights))
-    return [first, allowance - first]
+    return [first, allowance - first if weights[1] else 0]
 
 
 def halves(context: str) -> list[str]:
@@ -180,7 +182,8 @@ async def all_or_none(coroutines: Iterable[Awaitable[Grown]]) -> list[Grown]:
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)
-    finally:
+    except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise

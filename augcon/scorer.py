@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from common.errors import BadInput
 from common.model_identity import model_identity
 from common.rows import read_rows, write_rows
 from common.shards import run_shards
@@ -64,6 +65,23 @@ def pad_right(rows: Sequence[Sequence[int]], pad: int) -> "dict[str, torch.Tenso
 def pair_batch(pairs: Sequence[dict], pad: int) -> "dict[str, torch.Tensor]":
     """All positives, then all negatives in the same order."""
     return pad_right([pair["chosen_ids"] for pair in pairs] + [pair["rejected_ids"] for pair in pairs], pad)
+
+
+def keep_and_train(model: Any, keep: int | None, train: int | None) -> None:
+    """The first `keep` layers are the model; of them the last `train` learn, with what comes behind them."""
+    backbone = model.base_model
+    layers = getattr(backbone, "layers", None)
+    if layers is None or not 1 <= (keep or 1) <= len(layers) or not 0 <= (train or 0) <= (keep or len(layers)):
+        has = "no list of layers" if layers is None else f"{len(layers)} layers"
+        raise BadInput(f"--keep_layers {keep}, --train_layers {train}: the model has {has}")
+    backbone.layers = layers = layers[:keep]
+    model.config.num_hidden_layers = len(layers)
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = model.config.layer_types[: len(layers)]
+    if train is not None:
+        model.requires_grad_(False)
+        for part in (*layers[len(layers) - train :], getattr(backbone, "norm", model.score), model.score):
+            part.requires_grad_(True)
 
 
 # ---- scoring ---------------------------------------------------------------------------------------------------------

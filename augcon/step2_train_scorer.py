@@ -7,7 +7,8 @@ in   {"context": "…", "pos_query": "…", "neg_query": "…"} of step 1, or th
 out  the model (an adapter with --lora_r or --load_in_4bit), scorer.json, settings.json; <output_dir>.manifest.json says
      which share of the pairs held out it puts the right way round
 The loss is the paper's, -log sigmoid(good - worse); --paper_exact takes the released one. Without DeepSpeed, on a CPU:
-python augcon/step2_train_scorer.py … --deepspeed none
+python augcon/step2_train_scorer.py … --deepspeed none; there the first layers of a model may be scorer enough, the last
+of which learn: --keep_layers 6 --train_layers 2
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from augcon.scorer import FACTS_FILE, load_scorer, pad_id, pair_batch, released_loss, scorer_text
+from augcon.scorer import FACTS_FILE, keep_and_train, load_scorer, pad_id, pair_batch, released_loss, scorer_text
 from common import manifest
 from common.errors import BadInput, BadRow, BadValue
 from common.model_identity import model_identity
@@ -45,6 +46,8 @@ class Options:
     held_out: float = field(default=0.1, metadata={"help": "share of the pairs that is kept to measure the scorer"})
     total_batch_size: int | None = field(default=None, metadata={"help": "pairs of one step, on however many GPUs"})
     on_bad_row: Literal["stop", "skip"] = field(default="stop", metadata={"help": "a pair that cannot be used"})
+    keep_layers: int | None = field(default=None, metadata={"help": "first layers of the model that are the scorer's"})
+    train_layers: int | None = field(default=None, metadata={"help": "last of them that learn, with the head; 0: none"})
     paper_exact: bool = field(default=False, metadata={"help": "the released loss, head and sigmoid; nothing held out"})
 
 
@@ -78,7 +81,7 @@ def tokenized(pairs: list[dict], tokenizer: Any) -> Any:
     return Dataset.from_dict({"chosen_ids": ids("pos_query"), "rejected_ids": ids("neg_query")})
 
 
-def load_model(training: Any, model: Any, paper_exact: bool) -> Any:
+def load_model(training: Any, model: Any, options: Options) -> Any:
     """One output on the backbone; the released head has a bias and torch's own start."""
     import torch
     from transformers import AutoModelForSequenceClassification, set_seed
@@ -86,7 +89,7 @@ def load_model(training: Any, model: Any, paper_exact: bool) -> Any:
 
     set_seed(training.seed)  # the head and the adapters are drawn
     small = training.deepspeed is not None or model.use_peft
-    options = {
+    how = {
         "num_labels": 1,
         "dtype": getattr(torch, model.dtype) if small and model.dtype != "float16" else torch.float32,
         "attn_implementation": model.attn_implementation,
@@ -95,11 +98,15 @@ def load_model(training: Any, model: Any, paper_exact: bool) -> Any:
         "trust_remote_code": training.trust_remote_code,
     }
     try:
-        loaded = AutoModelForSequenceClassification.from_pretrained(model.model_name_or_path, **options)
+        loaded = AutoModelForSequenceClassification.from_pretrained(model.model_name_or_path, **how)
     except (OSError, ValueError) as error:
         raise BadInput(f"--model_name_or_path {model.model_name_or_path}: {error}") from None
-    if paper_exact:
+    if options.paper_exact:
         loaded.score = torch.nn.Linear(loaded.score.in_features, 1, bias=True, device=loaded.device)
+    if options.keep_layers is not None or options.train_layers is not None:
+        if model.use_peft:
+            raise BadInput("--keep_layers, --train_layers: a whole model is saved, so they do not go with LoRA")
+        keep_and_train(loaded, options.keep_layers, options.train_layers)
     return loaded
 
 
@@ -116,7 +123,7 @@ def make_trainer(training: Any, model: Any, options: Options, tokenizer: Any, pa
     pad = pad_id(tokenizer)
     kind = ReleasedLoss if options.paper_exact else RewardTrainer
     trainer = kind(
-        model=load_model(training, model, options.paper_exact),
+        model=load_model(training, model, options),
         args=RewardConfig(**vars(training) | {"max_length": None, "remove_unused_columns": False}),
         data_collator=lambda pairs: pair_batch(pairs, pad),
         train_dataset=tokenized(pairs, tokenizer),

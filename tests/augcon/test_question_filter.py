@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from augcon import chinese_words
 from augcon.question_filter import filter_ranked, rank, released_filter, rouge_l, similar_to, words
 from tests.oracles import question_filter as oracle
 
@@ -84,6 +85,37 @@ def test_what_is_near_a_test_question_goes():
 )
 def test_words_as_the_released_measure_has_them(text, expected):
     assert words(text) == expected
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    """Words and beginnings of words of jieba's dictionary, frequent and not; characters that are in no word of it."""
+    counts, draw = chinese_words.jieba().dt.FREQ, random.Random(5)
+    names = list(counts)
+    frequent = [name for name in names if counts[name] > 3000]
+    rare = [chr(draw.randrange(0x4E00, 0x9FD6)) for _ in range(2000)]
+    return frequent, draw.sample(names, 20_000), rare, list("abcXYZ019+#&._%- \t\r\u3000\x1c\x85。，？！“”…é한ñ")
+
+
+def test_words_are_jiebas(vocabulary):
+    draw = random.Random(7)
+    for _ in range(1500):
+        kinds = draw.choices(vocabulary, weights=[4, 4, 2, 3], k=draw.randint(0, 14))
+        text = "".join(map(draw.choice, kinds))
+        expected = [word for word in chinese_words.jieba().lcut(text) if not word.isspace()]
+        assert chinese_words.cut(text) == expected, text
+
+
+def test_words_of_a_user_s_dictionary_count(vocabulary):
+    jieba = chinese_words.jieba()
+    assert chinese_words.cut("粟溪茶乡的人") == jieba.lcut("粟溪茶乡的人")
+    jieba.add_word("粟溪茶乡")
+    try:
+        chinese_words._cut_run.cache_clear()
+        assert chinese_words.cut("粟溪茶乡的人")[0] == "粟溪茶乡"
+    finally:
+        jieba.del_word("粟溪茶乡")
+        chinese_words._cut_run.cache_clear()
 
 
 def test_rank_is_stable_and_what_is_not_a_number_comes_last():
