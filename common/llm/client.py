@@ -220,8 +220,9 @@ class LLMClient:
             raise ServerRefused(f"{server.shown}: not an address: {error}") from None
         except MemoryError:
             self.refused += 1
-            limit = f"{self._largest_answer / 2**20:g} MB"
-            raise Reject(f"the answer is larger than {limit} (--max_answer_mb)") from None
+            problem = f"answer is larger than {self._largest_answer / 2**20:g} MB (--max_answer_mb)"
+            self.last_refusal = f"{server.shown}: every {problem}"
+            raise Reject(f"the {problem}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: headers that are none
             if exchange.late:
                 raise Unanswered("APITimeoutError", f"no answer in {self._request_timeout:g} s", "connection") from None

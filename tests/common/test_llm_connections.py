@@ -157,6 +157,38 @@ def test_the_last_ids_are_remembered_and_memory_is_bounded(monkeypatch):
     assert not any(seen) and all(again) and kept <= 20
 
 
+def test_what_an_id_proves():
+    """Of a used connection only what no other answer had proves an answer new; of a new one nothing else is needed."""
+
+    async def look():
+        connections = Connections({}, 1)
+        with connections.exchange() as exchange, connections.exchange() as other:
+            cases = [("id1", False, True), ("id1", False, None), ("id1", True, False), ("id2", True, True)]
+            cases += [(no_id, reused, False if reused else None) for no_id in (None, "", 5, []) for reused in (0, 1)]
+            cases += [(f"chatcmpl-{exchange.tag}-0", True, True), (f"chatcmpl-{other.tag}", False, False)]
+            for answer_id, reused, belongs in cases:
+                exchange.reused, exchange.trusted = bool(reused), False
+                assert connections.belongs(exchange, answer_id) is belongs
+                assert exchange.trusted is (belongs is True)
+        await connections.close()
+
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize("length", [1000, 1001])
+def test_an_answer_may_be_as_long_as_the_limit_and_a_run_of_longer_ones_says_so(ask, length):
+    async def respond(body, write):
+        write(http(json.dumps(completion("fine", id="a")).ljust(length).encode()))
+
+    with raw_server(respond) as url:
+        flags = ["--max_answer_mb", str(1000 / 2**20), "--model", "m"]
+        if length == 1000:
+            assert len(ask(["q"], url, *flags)) == 1
+        else:
+            with pytest.raises(client.ServerRefused, match="every answer is larger than 0.000953674 MB"):
+                ask(["q"], url, *flags)
+
+
 def test_an_answer_over_the_limit_ends_its_request_only(ask):
     async def respond(body, write):
         text = body["messages"][-1]["content"]
