@@ -18,9 +18,10 @@ export NUM_GPUS=${NUM_GPUS:-8}
 API=${API:-completions} # of the trees; chat where the server has no completions
 ROUNDS=${ROUNDS:-3}     # of further trees for the texts that have fewer questions than their quota
 TRAIN=${TRAIN:-1}       # 0: end with the training data
+read -ra ASK <<<"${ASK_FLAGS:-}" # more for the steps that ask: --max_tokens 512
 
 # Questions at every level of detail, by context-split trees; worse questions for the scorer to learn from.
-run bash augcon/step1_generate_questions.sh --api "$API"
+run bash augcon/step1_generate_questions.sh --api "$API" "${ASK[@]}"
 # The scorer: good questions against worse ones.
 [[ $RANK_BY != scorer ]] || run env MODEL="${SCORER_MODEL:-$MODEL}" CONFIG="${SCORER_CONFIG:-augcon/train_scorer.yaml}" \
     bash augcon/step2_train_scorer.sh
@@ -29,11 +30,11 @@ run bash augcon/step3_rank_and_filter.sh
 # Where that leaves too few: one tree more, ranked and filtered again.
 for ((round = 1; round <= ROUNDS; round++)); do
     [[ -s $OUT/filtered.short.jsonl ]] || break
-    run bash augcon/step1_generate_questions.sh --api "$API" --short_path "$OUT/filtered.short.jsonl"
+    run bash augcon/step1_generate_questions.sh --api "$API" --short_path "$OUT/filtered.short.jsonl" "${ASK[@]}"
     run bash augcon/step3_rank_and_filter.sh
 done
 # An answer to each, from its own context, in the manner of the examples.
-run bash augcon/step4_answer.sh
+run bash augcon/step4_answer.sh "${ASK[@]}"
 run python augcon/write_report.py --folder "$OUT" --save_path "$OUT/report.html"
 [[ $TRAIN == 1 ]] || exit 0
 # The model learns them without the contexts; the adapter is merged; what it says to the test questions.

@@ -143,11 +143,6 @@ def build(folder: Path, shown: int, seed: int) -> tuple[str, list[str]]:
     short = Counter(
         f"{row['quota'] - row['kept']} missing of {row['quota']}" for row in rows_of(folder, "filtered.short")
     )
-    levels = {
-        f"{name}, {of}": counts[name]
-        for of, counts in (("grown", trees.levels), ("kept", kept.levels))
-        for name in LEVELS
-    }
     pairs = [{"question": row["question"], "answer": row["answer"]} for row in first_rows(folder, "sft", 4 * shown)]
     return f"{trees.roots:,} texts, {answered or kept.counts['kept'] or trees.questions:,} questions", [
         report.section("At a glance", report.tiles(tiles)),
@@ -166,7 +161,8 @@ def build(folder: Path, shown: int, seed: int) -> tuple[str, list[str]]:
             "Granularity",
             report.bars({f"depth {depth}": trees.depths[depth] for depth in sorted(trees.depths)}),
             report.histogram("Length of what is asked about", trees.lengths, "characters"),
-            report.bars(levels),
+            report.bars({f"{name}, grown": trees.levels[name] for name in LEVELS}),
+            report.bars({f"{name}, kept": kept.levels[name] for name in LEVELS}),
             note="Whole: more than 60 % of a text; detail: less than 20 %.",
         ),
         report.section(

@@ -36,12 +36,13 @@ class Row:
     abandoned: bool = False  # nobody waits for it any more
 
 
-def load(folder: str, dtype: str = "auto", device: str = "cpu") -> tuple[Any, Any]:
+def load(folder: str, dtype: str = "auto", device: str | None = None) -> tuple[Any, Any]:
     """Model and tokenizer; auto: bf16 where the processor multiplies it, else fp32."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     hush_bars()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     fast = device != "cpu" or torch.cpu.get_capabilities().get("amx_bf16", False)
     kind = {"auto": torch.bfloat16 if fast else torch.float32, "bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
     try:

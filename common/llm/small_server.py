@@ -172,7 +172,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--max_model_len", type=positive, help="without it the model's own")
     parser.add_argument("--batch_size", type=positive, default=64, help="answers that are written at once")
     parser.add_argument("--batch_tokens", type=positive, default=8192, help="of the prompts that are read at once")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1; without it a GPU if there is one")
     parser.add_argument("--dtype", choices=["auto", "bf16", "fp32"], default="auto", help="auto: bf16 where it is fast")
     return parser.parse_args()
 

@@ -85,7 +85,9 @@ def funnel(stages: Sequence[Stage]) -> str:
 
 
 def bars(counts: Mapping[str, int]) -> str:
-    """A bar a name, with its share of all."""
+    """A bar a name, with its share of all; nothing where there is no name."""
+    if not counts:
+        return ""
     total, most = sum(counts.values()) or 1, max(counts.values(), default=0) or 1
     rows = [
         {"name": name, "count": count, "length": count / most, "share": count / total} for name, count in counts.items()
@@ -107,15 +109,20 @@ def histogram(
         return _block("figure", name, "no values", [], None)
     plot = plots.histogram(groups, ordered, unit, bins or plots.bins_for(len(ordered)))
     middle = ordered[len(ordered) // 2]
-    caption = f"median {middle:,.4g}, from {ordered[0]:,.4g} to {ordered[-1]:,.4g} {unit}; {len(ordered):,} values"
+    spread = f"from {ordered[0]:,.4g} to {ordered[-1]:,.4g} {unit}".rstrip()
+    caption = f"median {middle:,.4g}, {spread}; {len(ordered):,} values"
+    if len(groups) > 1:
+        caption += "; heights are shares of each group"
     return _block("figure", name, caption, list(groups), plot)
 
 
 def curve(name: str, lines: Mapping[str, Sequence[tuple[float, float]]], caption: str) -> str:
-    """Lines through points (x, y); each point says its values."""
+    """Lines through points (x, y); each point says its values. A single point is no line: it is told in words."""
     lines = {group: list(points) for group, points in lines.items()}
-    plot = plots.curves(lines) if any(lines.values()) else None
-    return _block("figure", name, caption if plot else "no values", list(lines), plot)
+    if any(len(points) > 1 for points in lines.values()):
+        return _block("figure", name, caption, list(lines), plots.curves(lines))
+    told = [f"{y:,.4g} at {x:,.4g}" for points in lines.values() for x, y in points]
+    return _block("figure", name, f"{caption} one value: {', '.join(told)}" if told else "no values", [], None)
 
 
 def side_by_side(*figures: str) -> str:

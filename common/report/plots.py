@@ -31,11 +31,11 @@ def histogram(groups: Mapping[str, Sequence[float]], ordered: Sequence[float], u
     for number, (group, found) in enumerate(heights.items()):
         for place, tall in enumerate(found):
             until = ordered[-1] if place == bins - 1 else low + (place + 1) * step
-            label = f"{group + ', ' if group else ''}{low + place * step:,.4g} to {until:,.4g} {unit}"
+            label = f"{group + ', ' if group else ''}{low + place * step:,.4g} to {until:,.4g} {unit}".rstrip()
             pixels = (BOTTOM - TOP) * tall / top
             drawn.append(
                 {
-                    "group": number % 3,
+                    "group": number % 4,
                     "x": round(LEFT + place * wide + 1, 1),
                     "y": round(BOTTOM - pixels, 1),
                     "width": round(max(wide - 2, 1), 1),
@@ -70,7 +70,7 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict:
             dict(zip("xy", place(x, y), strict=True)) | {"label": f"{group}: {x:,.4g}, {y:,.4g}"} for x, y in points
         ]
         path = " ".join(f"{mark['x']},{mark['y']}" for mark in marks)
-        drawn.append({"group": number % 3, "points": path, "marks": marks})
+        drawn.append({"group": number % 4, "points": path, "marks": marks})
     columns = [{"at": place(tick, 0)[0], "label": _label(tick)} for tick in _ticks(low, high) if low <= tick <= high]
     rows = [{"at": place(low, tick)[1], "label": _label(tick)} for tick in ticks]
     return _plot([], 1, columns, False) | {"rows": rows, "bars": [], "curves": drawn}

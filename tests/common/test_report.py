@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import report
+from common import manifest, report
+from common.report import overview
 from common.rows import write_rows
 
 HOSTILE = [
@@ -141,6 +142,9 @@ def test_a_curve_says_the_values_of_its_points():
     drawn = report.curve("f1", {"all": [(0, 0.1), (3, 0.8)]}, "by threshold")
     assert "<title>all: 3, 0.8</title>" in drawn and "<polyline" in drawn
     assert "no values" in report.curve("f1", {"all": []}, "by threshold")
+    alone = report.curve("mean rating", {"all": [(0, 1.46)]}, "")
+    assert "one value: 1.46 at 0" in alone and "<svg" not in alone
+    assert report.bars({}) == ""
 
 
 def test_reasons_stand_under_their_stage_most_frequent_first():
@@ -159,6 +163,8 @@ def test_a_fair_draw_keeps_the_order_and_takes_each_as_often_as_another():
 
 
 def test_the_overview_shows_three_rows_and_links_the_report(tmp_path):
+    (tmp_path / "sub dir").mkdir()
+    (tmp_path / "sub dir" / "report.html").touch()
     rows = [{"page": f"page {n} <b>", "score": n / 2} for n in range(5)] + [{"page": "without a score"}]
     write_rows(tmp_path / "kept.jsonl", rows)
     show = ["a run", tmp_path / "sub dir" / "report.html", tmp_path / "kept.jsonl", "page", "score"]
@@ -167,3 +173,23 @@ def test_the_overview_shows_three_rows_and_links_the_report(tmp_path):
     assert done.stdout.count("-> score") == 3 and "page 2 <b>" in done.stdout
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'href="./sub%20dir/report.html"' in page and "page 2 &lt;b&gt;" in page and "page 3" not in page
+
+
+def test_the_overview_says_what_the_model_answered(tmp_path, monkeypatch, capsys):
+    """Of a step whose rows were set aside, and of a run that left nothing."""
+    for name, answered in (("good", 3), ("bad", 1)):
+        output = tmp_path / f"{name}.jsonl"
+        facts = {"llm": {"model": "models/tiny"}, "counts": {"in": 3, "done": answered}, "seconds": 1.0}
+        manifest.write(output, inputs={}, outputs={}, **facts)
+    never_asked = {"index": 0, "reason": "near-duplicate", "row": {}}
+    no_mark = [{"index": n, "reason": "no mark", "row": {}, "answer": "Hm."} for n in (1, 3)]
+    write_rows(tmp_path / "bad.jsonl.rejected.jsonl", [never_asked, *no_mark])
+    show = ["a run", tmp_path / "none.html", tmp_path / "none.jsonl", "page", "score"]
+    words = ["overview.py", "--save_path", tmp_path / "index.html", "--folder", tmp_path, "--show", *show]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    overview.main()
+    said = capsys.readouterr().out
+    assert "no rows came out" in said and "good.jsonl: tiny answered 3 of 3 in the asked form\n" in said
+    assert "bad.jsonl: tiny answered 1 of 3 in the asked form; most often: no mark" in said
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "the whole report" not in page and "no mark" in page
