@@ -99,8 +99,7 @@ class LLMClient:
         await self._connections.close()
 
     async def models(self, patient: bool = True) -> dict[str, dict]:
-        """What the server says of each model it serves; Reject if it does not list them, or is not there at once and
-        nobody is `patient`."""
+        """What the server says of each model; Reject if it lists none, or is not there at once and nobody `patient`."""
         call = _Call("GET", "/models", None, checked_models)
         try:
             if patient:
@@ -220,9 +219,8 @@ class LLMClient:
             raise ServerRefused(f"{server.shown}: not an address: {error}") from None
         except MemoryError:
             self.refused += 1
-            problem = f"answer is larger than {self._largest_answer / 2**20:g} MB (--max_answer_mb)"
-            self.last_refusal = f"{server.shown}: every {problem}"
-            raise Reject(f"the {problem}") from None
+            self.last_refusal = f"the answer is larger than {self._largest_answer / 2**20:g} MB (--max_answer_mb)"
+            raise Reject(self.last_refusal) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: headers that are none
             if exchange.late:
                 raise Unanswered("APITimeoutError", f"no answer in {self._request_timeout:g} s", "connection") from None

@@ -185,7 +185,7 @@ def test_an_answer_may_be_as_long_as_the_limit_and_a_run_of_longer_ones_says_so(
         if length == 1000:
             assert len(ask(["q"], url, *flags)) == 1
         else:
-            with pytest.raises(client.ServerRefused, match="every answer is larger than 0.000953674 MB"):
+            with pytest.raises(client.ServerRefused, match="the answer is larger than 0.000953674 MB"):
                 ask(["q"], url, *flags)
 
 
