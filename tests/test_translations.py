@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,8 @@ SCALE = {"": 1, "thousand": 10**3, "million": 10**6, "billion": 10**9, "万": 10
 FILE_NAME = re.compile(r"[\w*<>.]+(?:/|\.(?:py|sh|json|yaml|md))", re.A)
 
 
-def path_of(name: str) -> Path:
-    return ROOT / name
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def english_of(name: str) -> str:
@@ -35,19 +34,19 @@ def chinese_of(name: str) -> str:
     return name.removesuffix(".md") + ".zh.md"
 
 
-def figures(text: str) -> Counter[Decimal]:
-    """1,000 is 1000, and 2 million is 200 万; numbers in code and addresses are compared with these."""
+def figures(text: str) -> list[Decimal]:
+    """1,000 is 1000, and 2 million is 200 万; not those in code and addresses."""
     words = LINK.sub(r"\1", CODE.sub(" ", text))
-    return Counter(Decimal(number.replace(",", "")) * SCALE[scale] for number, scale in NUMBER.findall(words))
+    return sorted(Decimal(number.replace(",", "")) * SCALE[scale] for number, scale in NUMBER.findall(words))
 
 
-def code(text: str) -> set[str]:
-    return {" ".join(span.split()) for span in CODE.findall(text)}
+def code(text: str) -> list[str]:
+    return sorted({" ".join(span.split()) for span in CODE.findall(text)})
 
 
-def links(text: str) -> Counter[str]:
+def links(text: str) -> list[str]:
     targets = (target.partition("#")[0].replace(".zh.md", ".md") for _, target in LINK.findall(text))
-    return Counter(target for target in targets if target)
+    return sorted(target for target in targets if target)
 
 
 def block(kind: str, text: str) -> list[str]:
@@ -55,51 +54,45 @@ def block(kind: str, text: str) -> list[str]:
     return re.sub(r"(?<!\S)#.*", "", text).split() if kind else FILE_NAME.findall(text)
 
 
-def facts(text: str) -> list[dict[str, object]]:
+def row(line: str) -> str:
+    cells = re.split(r"(?<!\\)\|", line)[1:-1]
+    return " | ".join(" ".join([*map(str, figures(cell)), *code(cell), *links(cell)]) for cell in cells)
+
+
+def facts(text: str) -> list[dict[str, list]]:
     """What does not depend on the language, section by section."""
     fences = iter(FENCE.findall(text))
     sections = []
     for section in re.split(r"^(?=#+ )", FENCE.sub("\0", text), flags=re.M):
-        found: dict[str, object] = {"depth": len(section) - len(section.lstrip("#"))}
-        for number in range(section.count("\0")):
-            found[f"block {number + 1}"] = block(*next(fences))
-        for number, table in zip(count(1), TABLE.findall(section), strict=False):
-            for line, row in enumerate(table.splitlines()):
-                for column, cell in enumerate(re.split(r"(?<!\\)\|", row)[1:-1]):
-                    found[f"table {number}, row {line}, column {column + 1}"] = (figures(cell), code(cell), links(cell))
+        blocks = [block(*next(fences)) for _ in range(section.count("\0"))]
+        tables = [list(map(row, table.splitlines())) for table in TABLE.findall(section)]
         words = TABLE.sub("", section)
+        found = {f"block {number}": one for number, one in enumerate(blocks, 1)}
+        found |= {f"table {number}": one for number, one in enumerate(tables, 1)}
         found |= {"figures": figures(words), "code": code(words), "links": links(words)}
         sections.append(found)
     return sections
 
 
-def shown(value: object) -> str:
-    if isinstance(value, Counter):
-        return " ".join(sorted(map(str, value.elements())))
-    return "; ".join(map(shown, value)) if isinstance(value, tuple) else str(value)
-
-
-def less(value: object, other: object) -> object:
-    return value - other if isinstance(value, Counter | set) and isinstance(other, Counter | set) else value
+def only(these: list, those: list) -> str:
+    return " ".join(f"<{one}>" for one in (Counter(these) - Counter(those)).elements())
 
 
 def differences(english: str, chinese: str) -> list[str]:
     """Where two documents do not say the same, each place with what only one of them has."""
-    ours, theirs = facts(english), facts(chinese)
-    titles = ["the beginning", *HEADING.findall(FENCE.sub("", english))]
-    if [section["depth"] for section in ours] != [section["depth"] for section in theirs]:
-        return [f"other sections: {titles[1:]} and {HEADING.findall(FENCE.sub('', chinese))}"]
+    titles, chinese_titles = (HEADING.findall(FENCE.sub("", text)) for text in (english, chinese))
+    if [title.split()[0] for title in titles] != [title.split()[0] for title in chinese_titles]:
+        return [f"other sections: {titles} and {chinese_titles}"]
     return [
-        f"{title}: {what}: English {shown(less(one.get(what), other.get(what)))},"
-        f" Chinese {shown(less(other.get(what), one.get(what)))}"
-        for title, one, other in zip(titles[-len(ours) :], ours, theirs, strict=True)
+        f"{title}: {what}: only in English {only(ours, theirs)}, only in Chinese {only(theirs, ours)}"
+        for title, one, other in zip(["before", *titles], facts(english), facts(chinese), strict=True)
         for what in one | other
-        if one.get(what) != other.get(what)
+        if (ours := one.get(what, [])) != (theirs := other.get(what, []))
     ]
 
 
 def slugs(name: str) -> set[str]:
-    headings = HEADING.findall(FENCE.sub("", path_of(name).read_text(encoding="utf-8")))
+    headings = HEADING.findall(FENCE.sub("", text_of(name)))
     return {re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-") for heading in headings}
 
 
@@ -112,8 +105,7 @@ def test_each_document_is_in_both_languages():
 
 @pytest.mark.parametrize("name", CHINESE)
 def test_both_languages_have_the_same_commands_tables_and_figures(name):
-    texts = [path_of(one).read_text(encoding="utf-8") for one in (english_of(name), name)]
-    found = differences(*texts)
+    found = differences(text_of(english_of(name)), text_of(name))
     assert not found, "\n".join(found)
 
 
@@ -123,24 +115,24 @@ def test_each_language_leads_to_the_other_in_its_first_lines(name):
         (english_of(name), f"[中文]({Path(name).name})"),
         (name, f"[English]({Path(english_of(name)).name})"),
     ):
-        assert link in path_of(one).read_text(encoding="utf-8").splitlines()[:4], one
+        assert link in text_of(one).splitlines()[:4], one
 
 
 @pytest.mark.parametrize("name", [*ENGLISH, *CHINESE])
 def test_links_lead_somewhere_and_stay_in_their_language(name):
-    for _, target in LINK.findall(FENCE.sub("", path_of(name).read_text(encoding="utf-8"))):
+    for _, target in LINK.findall(FENCE.sub("", text_of(name))):
         if target.startswith("http"):
             continue
         file, _, anchor = target.partition("#")
-        aim = (path_of(name).parent / file).resolve().relative_to(ROOT).as_posix() if file else name
-        assert path_of(aim).exists(), target
+        aim = ((ROOT / name).parent / file).resolve().relative_to(ROOT).as_posix() if file else name
+        assert (ROOT / aim).exists(), target
         assert name in ENGLISH or aim in CHINESE or chinese_of(aim) not in CHINESE, f"{target} has a Chinese version"
         assert not anchor or anchor in slugs(aim), target
 
 
 @pytest.mark.parametrize("name", CHINESE)
 def test_chinese_is_typeset_as_chinese(name):
-    text = FENCE.sub("", path_of(name).read_text(encoding="utf-8"))
+    text = FENCE.sub("", text_of(name))
     text = re.sub(r"\*+ ?", lambda mark: "\n" if mark[0][-1] == " " else "", LINK.sub(r"\1", CODE.sub("x", text)))
     for what, wrong in {
         "a half-width mark after Chinese": r"[一-鿿][,;:?!()]",
@@ -180,15 +172,16 @@ def test_words_comments_and_ways_to_write_a_number_are_free():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("1,000", "1,001", "# T: figures: English 1000, Chinese 1001"),
-        ("2 million", "2 万", "# T: figures"),
-        ("--flag 3", "--flag 4", "# T: code: English {'--flag 3'}, Chinese {'--flag 4'}"),
-        ("--x 1", "--x 2", "# T: block 1"),
-        ("(a.md)", "(b.md)", "# T: links: English a.md, Chinese b.md"),
-        ("| 1 |", "| 2 |", "## Table: table 1, row 2, column 1"),
-        ("`x`", "`y`", "## Table: table 1, row 2, column 2"),
-        ("| `x` |", "| `x` | |", "## Table: table 1, row 2, column 3"),
-        ("| 1 | `x` |\n", "", "## Table: table 1, row 2, column 1"),
+        ("1,000", "1,001", "# T: figures: only in English <1000>, only in Chinese <1001>"),
+        ("2 million", "2 万", "# T: figures: only in English <2000000>, only in Chinese <20000>"),
+        ("--flag 3", "--flag 4", "# T: code: only in English <--flag 3>, only in Chinese <--flag 4>"),
+        ("--x 1", "--x 2", "# T: block 1: only in English <1>, only in Chinese <2>"),
+        ("a.py --x", "--x a.py", "# T: block 1: only in English , only in Chinese "),
+        ("(a.md)", "(b.md)", "# T: links: only in English <a.md>, only in Chinese <b.md>"),
+        ("| 1 |", "| 2 |", "## Table: table 1: only in English <1 | x>, only in Chinese <2 | x>"),
+        ("`x`", "`y`", "## Table: table 1: only in English <1 | x>, only in Chinese <1 | y>"),
+        ("| `x` |", "| `x` | |", "## Table: table 1: only in English <1 | x>, only in Chinese <1 | x | >"),
+        ("| 1 | `x` |\n", "", "## Table: table 1: only in English <1 | x>, only in Chinese "),
         ("## Table\n", "", "other sections"),
     ],
 )
