@@ -5,9 +5,8 @@
 # penalty that 1.10 no longer takes.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
-source common/launch.sh
 
 FOLDER=${FOLDER:-.venv-alpaca}
-[[ -x $FOLDER/bin/python ]] || run python3 -m venv "$FOLDER"
-run "$FOLDER/bin/python" -m pip install --quiet alpaca_eval==0.6.6 setuptools==78.1.1 scikit-learn==1.9.1 pandas==3.1.1 \
+[[ -x $FOLDER/bin/python ]] || python3 -m venv "$FOLDER"
+"$FOLDER/bin/python" -m pip install --quiet alpaca_eval==0.6.6 setuptools==78.1.1 scikit-learn==1.9.1 pandas==3.1.1 \
     numpy==2.3.5 openai==3.52.0

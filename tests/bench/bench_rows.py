@@ -6,9 +6,12 @@ python tests/bench/bench_rows.py [--megabytes 1000]
 import argparse
 import json
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common.rows import read_rows, write_rows
 from tests.bench import figures

@@ -6,9 +6,12 @@ python tests/bench/bench_store.py [--answers 1000000]
 import argparse
 import asyncio
 import hashlib
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common.llm.store import AnswerStore
 from tests.bench import figures
