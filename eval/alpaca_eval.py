@@ -27,12 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput, BadValue, Reject
 from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
+from common.llm.dry_run import about_tokens
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
-from eval.length_controlled import ROWS, read_verdicts, settings_of
+from eval.benchmark_tasks import limited
+from eval.length_controlled import read_verdicts, settings_of
 
+LONGEST_ANSWER = 2048  # tokens that eval/benchmarks.sh lets a model write
 TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)\n?<\|im_end\|>", re.S)
 
 
@@ -79,6 +82,19 @@ def judge(baseline: dict[str, tuple[int, str]], template: str, response_key: str
     return work
 
 
+def estimate(baseline: dict[str, tuple[int, str]], template: str, response_key: str) -> Callable:
+    """Requests and tokens of a row, for --dry_run; an answer that is not there yet is taken as long as may be."""
+    around = about_tokens(template)
+
+    def count(row: dict) -> tuple[int, int, int]:
+        instruction = need(row, "instruction")
+        ours = about_tokens(row[response_key]) if response_key in row else LONGEST_ANSWER
+        shown = about_tokens(instruction) + about_tokens(baseline.get(instruction, (0, ""))[1]) + ours
+        return 1, around + shown, 1
+
+    return count
+
+
 def score(rows: list[dict]) -> dict:
     """The plain win rate in percent."""
     wins = [100 * (row["preference"] - 1) for row in rows if row["preference"] is not None]
@@ -105,7 +121,8 @@ def run_judge(args: argparse.Namespace) -> None:
     reads = [args.baseline, *([args.prompt_path] if args.prompt_path else [])]
     options = llm_options(args)
     with Step([args.data_path], args.save_path, **step_options(args), reads=reads) as step:
-        work_rows(step, options, judge(baseline, template, args.response_key, options.max_attempts))
+        work = judge(baseline, template, args.response_key, options.max_attempts)
+        work_rows(step, options, work, estimate(baseline, template, args.response_key))
         settings = {"judge": step.facts["llm"]["model"], "prompt": "the user's" if args.prompt_path else "ours"}
         step.facts["result"] = {"settings": settings}
 
@@ -113,8 +130,8 @@ def run_judge(args: argparse.Namespace) -> None:
 def run_score(args: argparse.Namespace) -> None:
     refuse_overlap([args.data_path], [args.save_path])
     result = score(read_verdicts(args.data_path))
-    limited = "" if result["rows"] == ROWS else f"first {result['rows']:,} of {ROWS} rows; "
-    result |= {"settings": settings_of(args.data_path), "note": f"{limited}length-controlled: not computed here"}
+    notes = [limited("alpaca_eval", result["rows"]), "length-controlled: not computed here"]
+    result |= {"settings": settings_of(args.data_path), "note": "; ".join(filter(None, notes))}
     write_text(Path(args.save_path), json.dumps(result, indent=1) + "\n")
     print(f"win rate {result['win_rate']:.2f} % of {result['rows']:,} rows ({result['note']})")
 

@@ -24,17 +24,21 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
+from common import manifest
 from common.errors import BadInput, BadValue
 from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
+from common.llm.dry_run import about_tokens
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
+from eval.benchmark_tasks import limited
 
 VERDICTS = (re.compile(r"\[\[([AB<>=]+)\]\]"), re.compile(r"\[([AB<>=]+)\]"))
 # What a verdict says of the second answer shown: (its share of the win, how often it counts).
 OUTCOMES = {"A>>B": (0, 3), "A>B": (0, 1), "A=B": (0.5, 1), "B>A": (1, 1), "B>>A": (1, 3)}
 OUTCOMES |= {"B<<A": (0, 3), "B<A": (0, 1), "B=A": (0.5, 1), "A<B": (1, 1), "A<<B": (1, 3)}
+LONGEST_ANSWER = 4096  # tokens, as published
 BOOTSTRAPS = 100
 STYLE = ("tokens", "headers", "lists", "bold")
 
@@ -93,6 +97,19 @@ def judge(baseline: dict[str, str], template: str, max_attempts: int) -> Callabl
         return {"question_id": number, "verdicts": list(verdicts), "style": [style_of(ours), style_of(theirs)]}
 
     return work
+
+
+def estimate(baseline: dict[str, str], template: str, max_tokens: int) -> Callable:
+    """Requests and tokens of a row, for --dry_run; an answer that is not there yet is taken as long as may be."""
+    around = about_tokens(template)
+
+    def count(row: dict) -> tuple[int, int, int]:
+        has_answer = "response" in row or "choices" in row
+        ours = about_tokens(answer_text(row)) if has_answer else LONGEST_ANSWER
+        theirs = about_tokens(baseline.get(str(row.get("question_id")), ""))
+        return 2, 2 * (around + about_tokens(question_text(row)) + ours + theirs), 2 * max_tokens
+
+    return count
 
 
 # ---------------------------------------------------------------- scoring
@@ -163,7 +180,10 @@ def run_judge(args: argparse.Namespace) -> None:
     template = load_prompt("eval", "arena_hard", path=args.prompt_path)
     options = llm_options(args)
     with Step([args.data_path], args.save_path, **step_options(args), reads=[args.baseline]) as step:
-        work_rows(step, options, judge(baseline, template, options.max_attempts))
+        work = judge(baseline, template, options.max_attempts)
+        work_rows(step, options, work, estimate(baseline, template, args.max_tokens))
+        settings = {"judge": step.facts["llm"]["model"], "prompt": "the user's" if args.prompt_path else "ours"}
+        step.facts["result"] = {"settings": settings}
 
 
 def read_verdicts(path: str) -> list[dict]:
@@ -176,7 +196,10 @@ def read_verdicts(path: str) -> list[dict]:
 
 def run_score(args: argparse.Namespace) -> None:
     refuse_overlap([args.data_path], [args.save_path])
-    result = score(read_verdicts(args.data_path), args.style_control, args.seed)
+    rows = read_verdicts(args.data_path)
+    result = score(rows, args.style_control, args.seed) | {"note": limited("arena_hard", len(rows))}
+    if manifest.path_of(Path(args.data_path)).exists():  # the judge, and in whose words it was asked
+        result["settings"] |= manifest.read(Path(args.data_path)).get("result", {}).get("settings", {})
     write_text(Path(args.save_path), json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
@@ -191,7 +214,7 @@ def parse_args() -> argparse.Namespace:
     judging.add_argument("--save_path", required=True, help="verdicts")
     judging.add_argument("--prompt_path", help="prompt file with {question}, {answer_1}, {answer_2}, instead of ours")
     add_step_arguments(judging)
-    add_llm_arguments(judging, temperature=0.0, max_tokens=4096)
+    add_llm_arguments(judging, temperature=0.0, max_tokens=LONGEST_ANSWER)
     scoring = commands.add_parser("score", help="from verdicts to the win rate")
     scoring.set_defaults(run=run_score)
     scoring.add_argument("--data_path", required=True, help="output of `judge`")

@@ -126,6 +126,20 @@ SUITES: dict[str, list[str]] = {
     "augcon": ["triviaqa", "drop"],
 }
 
+# Rows of the benchmarks that scripts of this folder compute, and where their questions lie below --data.
+OWN_ROWS = {"humaneval": 164, "mt_bench": 80, "arena_hard": 500, "alpaca_eval": 805}
+QUESTIONS = {
+    "mt_bench": "mt_bench/question.jsonl",
+    "arena_hard": "arena_hard/question.jsonl",
+    "alpaca_eval": "alpaca_eval/questions.jsonl",
+}
+
+
+def limited(task: str, rows: int) -> str:
+    """What is said beside a figure that is not of all rows."""
+    return "" if rows >= OWN_ROWS[task] else f"first {rows:,} of {OWN_ROWS[task]} rows"
+
+
 # What no data hub has, or has under a licence of its own: where a missing file of --data comes from.
 SOURCES = {
     "mt_bench/question.jsonl": "github.com/lm-sys/FastChat, fastchat/llm_judge/data/mt_bench/question.jsonl (80 rows)",

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from common.errors import BadInput, CommonError
 from common.llm import LLMOptions, add_llm_arguments, llm_options
 from common.manifest import hash_text
 from common.program import make_parser, positive, run_main
-from common.rows import write_rows, write_text
-from eval.benchmark_tasks import SOURCES, SUITES, TASKS
+from common.rows import read_rows, write_rows, write_text
+from eval import humaneval
+from eval.benchmark_tasks import QUESTIONS, SOURCES, SUITES, TASKS, limited
 from eval.store_model import make_store_model
 
 KEPT = ("doc", "filtered_resps", "target")  # of a sample
@@ -229,13 +231,27 @@ def run_fetch(args: argparse.Namespace) -> None:
                 print(f"{path}: {write_rows(path, rows):,} rows")
 
 
+def run_questions(args: argparse.Namespace) -> None:
+    """The questions of the tasks that scripts of this folder compute: all, or the first few."""
+    for name in chosen_tasks(args, "own"):
+        rows = humaneval.question_rows() if name == "humaneval" else read_rows(file_of(args.data, QUESTIONS[name]))
+        written = write_rows(Path(args.save_path, f"{name}.questions.jsonl"), islice(rows, args.limit))
+        print(f"{name}: {limited(name, written) or f'{written:,} rows'}")
+
+
+def file_of(data: str | None, place: str) -> Path:
+    path = Path(data or "", place)
+    if not path.is_file():
+        raise BadInput(f"{Path(data or '--data DIR', place)}: is missing; it comes from {SOURCES[place]}")
+    return path
+
+
 def run_list(args: argparse.Namespace) -> None:
     """The chosen tasks of one kind, with commas, for the launcher; files that no hub has are looked for now."""
     names = chosen_tasks(args, args.kind)
-    for place, source in SOURCES.items():
-        wanted = args.kind == "own" and place.split("/")[0] in names
-        if wanted and not place.endswith(".csv") and not Path(args.data or "", place).is_file():
-            raise BadInput(f"{Path(args.data or '--data DIR', place)}: is missing; it comes from {source}")
+    for place in SOURCES if args.kind == "own" else ():
+        if place.split("/")[0] in names and not place.endswith(".csv"):
+            file_of(args.data, place)
     print(",".join(names))
 
 
@@ -249,13 +265,15 @@ def parse_args() -> argparse.Namespace:
     generation = commands.add_parser("generation", help="tasks that a server answers")
     fetch = commands.add_parser("fetch", help="write the tasks' data to a folder, where there is a hub")
     listing = commands.add_parser("list", help="the chosen tasks of one kind")
+    questions = commands.add_parser("questions", help="write the questions of tasks that other scripts here compute")
     programs = {likelihood: run_likelihood, generation: run_generation, fetch: run_fetch, listing: run_list}
+    programs[questions] = run_questions
     for command, function in programs.items():
         command.set_defaults(run=function)
         command.add_argument("--tasks", help=f"some of {', '.join(TASKS)}, with commas")
         command.add_argument("--suite", choices=SUITES, help="those of a paper")
         command.add_argument("--data", required=command is fetch, help="folder with TASK/SPLIT.jsonl")
-    for command in (likelihood, generation):
+    for command in (likelihood, generation, questions):
         command.add_argument("--save_path", required=True, help="folder of the results")
         command.add_argument("--limit", type=positive, help="only the first rows of each task; the result says so")
     kinds = sorted({task["by"] for task in TASKS.values()})

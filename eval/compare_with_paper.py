@@ -8,12 +8,14 @@ in   METHOD/paper_figures.json, what the paper reports, as a list of
      `paper` is null where no figure was published. `files` are looked for below --results: NAME stands for the "result"
      in NAME.manifest.json or NAME.scored.jsonl.manifest.json, NAME.json also for a file that holds the result itself;
      `key` is the number's place there ("all.winning_score"). Without `files` no command here measures it.
-     Optional: "kind": "gain" (the mean over the files, less that of --baseline; otherwise the value in the first file),
-     "unit": "percent" (of a share, the default) or "number", and "settings" under which the paper has the figure,
-     {"judge": "gpt-4"}: a result that says otherwise, or nothing, in its own "settings" is not comparable
+     Optional: "kind": "mean" (over all the files) or "gain" (that mean, less that of --baseline; otherwise the value in
+     the first file), "unit": "percent" (of a share, the default) or "number", "others": what the paper has for other
+     data, {"untuned": 0.07}, and "settings" under which the paper has the figure, {"judge": "gpt-4"}: a result that
+     says otherwise, or nothing, in its own "settings" is not comparable. A result's "note" is printed too
      folders of results
 out  a table on stdout that says what is not comparable; with --save_path also as json, a row
-     {"what": "accuracy on Ape210k", "ours": 0.55, "paper": 0.6, "unit": "percent", "remark": "", "source": "..."}
+     {"what": "accuracy on Ape210k", "ours": 0.55, "paper": 0.6, "others": {}, "unit": "percent", "remark": "",
+      "source": "..."}
 """
 
 import argparse
@@ -101,9 +103,11 @@ def number_at(result: dict, key: str) -> float | None:
 
 
 def figure_of(figure: dict, results: dict[str, dict], baseline: dict[str, dict]) -> float | None:
-    """Ours for one of the paper's figures: a number of a result, or the mean gain of that number over the baseline."""
+    """Ours for one of the paper's figures: a number of a result, a mean over results, or its gain over the baseline."""
     names = [name for name in figure.get("files", []) if name in results]
     values = [number_at(results[name], figure["key"]) for name in names]
+    if figure.get("kind") == "mean":
+        return None if len(values) < len(figure["files"]) or None in values else sum(values) / len(values)
     if figure.get("kind") != "gain":
         return values[0] if values else None
     before = [number_at(baseline[name], figure["key"]) for name in names if name in baseline]
@@ -118,13 +122,15 @@ def remark_on(figure: dict, results: dict[str, dict], ours: float | None) -> str
         return "no command here measures it"
     if ours is None:
         return "not measured"
-    said = next(settings_at(results[name], figure["key"]) for name in figure["files"] if name in results)
+    measured = [results[name] for name in figure["files"] if name in results]
+    said = settings_at(measured[0], figure["key"])
     wanted = figure.get("settings", {})
     other = [f"{key} {said[key]} (paper: {wanted[key]})" for key in wanted if key in said and said[key] != wanted[key]]
     silent = [f"{key} {wanted[key]}" for key in wanted if key not in said]
     return "; ".join(
         (["not comparable: " + ", ".join(other)] if other else [])
         + (["comparable only with " + ", ".join(silent)] if silent else [])
+        + list(dict.fromkeys(result["note"] for result in measured if result.get("note")))
     )
 
 
@@ -143,7 +149,8 @@ def compare(figures: list[dict], results: dict[str, dict], baseline: dict[str, d
     rows = []
     for figure in figures:
         ours = figure_of(figure, results, baseline)
-        row = {"what": figure["what"], "ours": ours, "paper": figure["paper"], "unit": figure.get("unit", "percent")}
+        row = {"what": figure["what"], "ours": ours, "paper": figure["paper"], "others": figure.get("others", {})}
+        row["unit"] = figure.get("unit", "percent")
         rows.append(row | {"remark": remark_on(figure, results, ours), "source": figure["source"]})
     return rows
 
@@ -175,7 +182,9 @@ def main() -> None:
     print(f"{'':60} {'ours':>10} {'paper':>14}")
     for row in rows:
         ours, paper = printed(row["ours"], row["unit"], "-"), printed(row["paper"], row["unit"], "not published")
-        print(f"{row['what']:60} {ours:>10} {paper:>14}   {'; '.join(filter(None, [row['remark'], row['source']]))}")
+        others = ", ".join(f"{name} {printed(value, row['unit'], '-')}" for name, value in row["others"].items())
+        said = "; ".join(filter(None, [others and f"others: {others}", row["remark"], row["source"]]))
+        print(f"{row['what']:60} {ours:>10} {paper:>14}   {said}")
     if args.save_path:
         Path(args.save_path).parent.mkdir(parents=True, exist_ok=True)
         write_text(Path(args.save_path), json.dumps(rows, ensure_ascii=False, indent=1) + "\n")

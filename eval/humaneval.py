@@ -24,6 +24,7 @@ from common.errors import BadValue, CommonError
 from common.program import make_parser, positive, run_main
 from common.rows import write_rows
 from common.step import Step, add_step_arguments, need, step_options
+from eval.benchmark_tasks import limited
 
 INSTRUCTION = "Complete this Python function. Answer with the whole function in one code block.\n\n"
 BLOCK = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.S)
@@ -67,9 +68,12 @@ def run_tests(problem: dict, code: str, timeout: float) -> tuple[bool, str]:
     return result["passed"], result["result"]
 
 
+def question_rows() -> list[dict]:
+    return [{"task_id": name, "prompt": INSTRUCTION + one["prompt"]} for name, one in problems().items()]
+
+
 def run_questions(args: argparse.Namespace) -> None:
-    rows = [{"task_id": name, "prompt": INSTRUCTION + one["prompt"]} for name, one in problems().items()]
-    print(f"{args.save_path}: {write_rows(args.save_path, rows):,} questions")
+    print(f"{args.save_path}: {write_rows(args.save_path, question_rows()):,} questions")
 
 
 def run_score(args: argparse.Namespace) -> None:
@@ -93,7 +97,8 @@ def run_score(args: argparse.Namespace) -> None:
             good, reason = test.result()
             passed += good
             step.write(row | {"code": code, "passed": good, "reason": reason})
-        step.facts["result"] = {"pass@1": passed / len(rows) if rows else None, "rows": len(rows)}
+        rate = passed / len(rows) if rows else None
+        step.facts["result"] = {"pass@1": rate, "rows": len(rows), "note": limited("humaneval", len(rows))}
     print(json.dumps(step.facts["result"]))
 
 

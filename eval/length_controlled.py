@@ -21,8 +21,8 @@ from common import manifest
 from common.errors import BadInput, CommonError
 from common.program import make_parser, run_main
 from common.rows import read_rows, refuse_overlap, write_text
+from eval.benchmark_tasks import limited
 
-ROWS = 805  # of the whole benchmark
 GAMED = ("preference", "index", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "model")
 
 
@@ -73,10 +73,10 @@ def main() -> None:
     refuse_overlap([args.data_path, args.gamed], [args.save_path])
     verdicts = read_verdicts(args.data_path)
     result = {name: float(value) for name, value in length_controlled(verdicts, args.gamed).items()}
-    limited = "" if len(verdicts) == ROWS else f"first {len(verdicts):,} of {ROWS} rows"
-    result |= {"rows": len(verdicts), "settings": settings_of(args.data_path), "note": limited}
+    note = limited("alpaca_eval", len(verdicts))
+    result |= {"rows": len(verdicts), "settings": settings_of(args.data_path), "note": note}
     write_text(Path(args.save_path), json.dumps(result, indent=1) + "\n")
-    print(f"length-controlled win rate {result['length_controlled_winrate']:.2f} %", f"({limited})" if limited else "")
+    print(f"length-controlled win rate {result['length_controlled_winrate']:.2f} %", f"({note})" if note else "")
 
 
 if __name__ == "__main__":

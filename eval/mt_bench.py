@@ -23,13 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput, Reject
 from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
+from common.llm.dry_run import about_tokens
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
 from common.rows import read_rows
 from common.step import Step, add_step_arguments, need, step_options
+from eval.benchmark_tasks import limited
 
 # The published settings: creative questions are sampled, those with one right answer are not.
 TEMPERATURE = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}
+LONGEST_ANSWER = 1024  # tokens, as published
 RATINGS = (re.compile(r"\[\[(\d+\.?\d*)\]\]"), re.compile(r"\[(\d+\.?\d*)\]"))
 
 
@@ -102,6 +105,31 @@ def judge(references: dict, prompts: dict[str, dict], max_attempts: int, judged:
     return work
 
 
+def estimate_answers(max_tokens: int) -> Callable:
+    """Requests and tokens of a row, for --dry_run."""
+
+    def count(row: dict) -> tuple[int, int, int]:
+        first, second = map(about_tokens, need(row, "turns", list)[:2])
+        return 2, 2 * first + max_tokens + second, 2 * max_tokens
+
+    return count
+
+
+def estimate_verdicts(references: dict, prompts: dict[str, dict], max_tokens: int) -> Callable:
+    """The same; answers that are not there yet are taken as long as may be."""
+
+    def count(row: dict) -> tuple[int, int, int]:
+        shown = [about_tokens(text) for text in need(row, "turns", list)[:2]]
+        reference = references.get(row.get("question_id"))
+        shown = [tokens + about_tokens(text) for tokens, text in zip(shown, reference or ("", ""), strict=False)]
+        answers = map(about_tokens, row["answers"]) if "answers" in row else [LONGEST_ANSWER] * 2
+        shown = [tokens + answer for tokens, answer in zip(shown, answers, strict=False)]
+        around = max(about_tokens(json.dumps(prompt)) for prompt in prompts.values())
+        return 2, 2 * around + 2 * shown[0] + shown[1], 2 * max_tokens
+
+    return count
+
+
 def result_of(rows: list[dict]) -> dict:
     """The mean over all verdicts that could be read, and what lies behind it."""
     scores = [score for row in rows for score in row["scores"]]
@@ -131,7 +159,7 @@ def read_references(path: str | None) -> dict[int, list[str]]:
 
 def run_answer(args: argparse.Namespace) -> None:
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
-        work_rows(step, llm_options(args), answerer())
+        work_rows(step, llm_options(args), answerer(), estimate_answers(args.max_tokens))
 
 
 def run_judge(args: argparse.Namespace) -> None:
@@ -139,9 +167,11 @@ def run_judge(args: argparse.Namespace) -> None:
     reads = [path for path in (args.reference, args.prompt_path) if path]
     options, judged = llm_options(args), []
     with Step([args.data_path], args.save_path, **step_options(args), reads=reads) as step:
-        work_rows(step, options, judge(references, prompts, options.max_attempts, judged))
+        work = judge(references, prompts, options.max_attempts, judged)
+        work_rows(step, options, work, estimate_verdicts(references, prompts, args.max_tokens))
         settings = {"judge": step.facts["llm"]["model"], "prompt": "the user's" if args.prompt_path else "ours"}
-        step.facts["result"] = result_of(judged) | {"settings": settings}
+        note = limited("mt_bench", len(judged))
+        step.facts["result"] = result_of(judged) | {"settings": settings, "note": note}
     print(json.dumps(step.facts["result"]))
 
 
@@ -154,7 +184,7 @@ def parse_args() -> argparse.Namespace:
     judging.set_defaults(run=run_judge)
     judging.add_argument("--reference", help="reference answers, in FastChat's format")
     judging.add_argument("--prompt_path", help="FastChat's judge_prompts.jsonl, instead of our wording")
-    for command, max_tokens in ((answer, 1024), (judging, 2048)):
+    for command, max_tokens in ((answer, LONGEST_ANSWER), (judging, 2048)):
         command.add_argument("--data_path", required=True, help="questions; for the judge the output of `answer`")
         command.add_argument("--save_path", required=True, help="the rows with answers, or with verdicts and scores")
         add_step_arguments(command)

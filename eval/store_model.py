@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.llm import Answer, LLMOptions, Request, work_rows
+from common.llm.dry_run import about_tokens
 from common.llm.protocol import Ask
 from common.rows import read_rows, write_rows
 from common.step import Step
@@ -40,9 +41,9 @@ def cut_at_stops(text: str, stops: list[str]) -> str:
 
 
 def plan_of(rows: list[dict]) -> Counter:
-    """What these requests would take; a token is taken as four bytes."""
+    """What these requests would take."""
     texts = ("".join(turn["content"] for turn in row["messages"] or []) + (row["prompt"] or "") for row in rows)
-    tokens_in = sum(len(text.encode("utf-8", "surrogatepass")) // 4 for text in texts)
+    tokens_in = sum(map(about_tokens, texts))
     tokens_out = sum(row["max_tokens"] or 256 for row in rows)
     return Counter({"requests": len(rows), "tokens in": tokens_in, "tokens out": tokens_out})
 

@@ -11,8 +11,13 @@ from common.llm.store import AnswerStore, store_path
 from common.step import Step
 
 
+def about_tokens(text: str) -> int:
+    """Four bytes of UTF-8 a token."""
+    return len(text.encode("utf-8", "surrogatepass")) // 4
+
+
 def print_dry_run_of_requests(step: Step, options: LLMOptions, make_request: Callable[[dict], Request | None]) -> None:
-    """What is in the store is not asked again. A token is taken as four bytes of UTF-8."""
+    """What is in the store is not asked again."""
     path = store_path(step, options)
     store = AnswerStore(path if path and os.path.exists(path) else None, is_stored_text)
     identity = known_identity_of(options.model, store) if options.model else ""
@@ -27,7 +32,7 @@ def print_dry_run_of_requests(step: Step, options: LLMOptions, make_request: Cal
             step.counts["from the store"] += 1
             return 0, 0, 0
         words = body.get("prompt") or "".join(str(message.get("content")) for message in body["messages"])
-        return 1, len(words.encode("utf-8", "surrogatepass")) // 4, count * body.get("max_tokens", 1024)
+        return 1, about_tokens(words), count * body.get("max_tokens", 1024)
 
     print_dry_run(step, options, estimate)
 

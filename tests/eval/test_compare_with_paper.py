@@ -69,8 +69,32 @@ def test_what_is_not_comparable_is_said(tmp_path, monkeypatch, capsys):
     won = rows["winning score, GPT-2 IFD, 5 % of Alpaca"]
     assert won["ours"] == 1.25 and won["remark"].startswith("not comparable: judge my-70b (paper: gpt-4);")
     assert "questions" not in won["remark"]
-    open_llm = rows["Open LLM average, LLaMA2-7B on 5 % of Alpaca"]
-    assert open_llm["ours"] is None and open_llm["remark"] == "no command here measures it"
+    minutes = rows["minutes to filter Alpaca, Superfiltering"]
+    assert minutes["ours"] is None and minutes["remark"] == "no command here measures it"
+
+
+def test_a_mean_is_of_all_its_files_or_there_is_none(tmp_path, monkeypatch, capsys):
+    what = "Open LLM average, LLaMA2-7B on 5 % of Alpaca"
+    for number, name in enumerate(("arc_challenge_25", "hellaswag_10", "mmlu")):
+        note = "first 50 rows of each task" if name == "mmlu" else ""
+        (tmp_path / f"{name}.json").write_text(json.dumps({"accuracy": 0.5 + number / 10, "note": note}))
+    assert superfiltering_rows(monkeypatch, capsys, tmp_path, {}, {})[what]["ours"] is None
+    (tmp_path / "truthfulqa.json").write_text(json.dumps({"accuracy": 0.4}))
+    row = superfiltering_rows(monkeypatch, capsys, tmp_path, {}, {})[what]
+    assert row["ours"] == pytest.approx(0.55) and "first 50 rows of each task" in row["remark"]
+
+
+def test_the_papers_other_rows_stand_beside(tmp_path, monkeypatch, capsys):
+    settings = {"judge": "my-70b"}
+    (tmp_path / "alpaca_eval_lc.json").write_text(
+        json.dumps({"length_controlled_winrate": 30.04, "settings": settings, "note": "first 20 of 805 rows"})
+    )
+    printed = run(monkeypatch, capsys, "--method", "webr", "--results", tmp_path, "--save_path", tmp_path / "t.json")
+    (line,) = [line for line in printed.splitlines() if line.startswith("AlpacaEval 2, length-controlled")]
+    assert "30.04" in line and "34.36" in line and "others: WebR-Basic 25.33, Magpie (Llama3) 23.62" in line
+    assert "not comparable: judge my-70b (paper: a GPT-4" in line and "first 20 of 805 rows" in line
+    row = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))[0]
+    assert row["others"]["untuned"] == 0.18 and row["unit"] == "number"
 
 
 def test_equal_settings_need_no_remark(tmp_path, monkeypatch, capsys):

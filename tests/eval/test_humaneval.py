@@ -42,7 +42,7 @@ def test_solutions_pass_and_nothing_else_does(tmp_path):
     rows += [{"task_id": first[1]["task_id"], "response": "    while True:\n        pass\n"}]
     rows += [{"task_id": first[2]["task_id"], "response": "this is not Python"}]
     done = score(tmp_path, rows, "--allow_code", "--timeout", "1", "--num_workers", "2")
-    assert json.loads(done.stdout) == {"pass@1": 4 / 7, "rows": 7}, done.stderr
+    assert json.loads(done.stdout) == {"pass@1": 4 / 7, "rows": 7, "note": "first 7 of 164 rows"}, done.stderr
     scored = list(read_rows(tmp_path / "scored.jsonl"))
     assert [row["passed"] for row in scored] == [True] * 4 + [False] * 3
     assert scored[5]["reason"] == "timed out"
