@@ -222,7 +222,7 @@ def house_with_a_sixth_method(tmp_path_factory):
     house = tmp_path_factory.mktemp("house")
     shutil.copytree(ROOT / "common", house / "common", ignore=shutil.ignore_patterns("__pycache__"))
     (house / "tests").mkdir()
-    for name in ("__init__.py", "test_documents.py"):
+    for name in ("__init__.py", "forked.py", "test_documents.py"):
         shutil.copy(ROOT / "tests" / name, house / "tests" / name)
     for name, text in TOY.items():
         (house / name).parent.mkdir(parents=True, exist_ok=True)
