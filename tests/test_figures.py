@@ -34,8 +34,11 @@ def test_the_gpu_script_names_every_part_and_what_could_not_be_measured():
 
 def test_the_readmes_show_the_kept_figures():
     for of in {run["of"] for run in KEPT["runs"]}:
-        text = figures.readme_of(of).read_text(encoding="utf-8")
-        assert figures.with_tables(text, KEPT) == text, f"python -m tests.bench.figures … --readme: {of}"
+        readmes = figures.readmes_of(of)
+        for readme in readmes:
+            text = readme.read_text(encoding="utf-8")
+            assert figures.with_tables(readme, KEPT) == text, f"python -m tests.bench.figures … --readme: {of}"
+        text = readmes[0].read_text(encoding="utf-8")
         assert figures.BLOCK.format(of, figures.markdown(KEPT, of)) in text, f"{of}: no place is marked for its figures"
 
 
@@ -49,10 +52,18 @@ def test_a_goal_is_met_from_below_or_kept_from_above(tmp_path):
     said = run_program(figures, tmp_path / "a.json", "--save_path", tmp_path / "all.json")
     assert "goals missed: 1" in said and "at least 20 x: missed" in said and "at most 15 s" in said
     assert (tmp_path / "all.json").read_bytes() == (tmp_path / "a.json").read_bytes()
-    text = "before\n<!-- figures of webr -->\nold\n<!-- end of figures -->\nafter\n"
-    made = figures.with_tables(text, figures.read([tmp_path / "a.json"]))
+    english, chinese = tmp_path / "README.md", tmp_path / "README.zh.md"
+    for readme, old in ((english, "old"), (chinese, "1 倍（至少 2 倍），3 秒（至多 4 秒），5 行，6-7-8")):
+        readme.write_text(f"before\n{figures.BLOCK.format('webr', old)}\nafter\n", encoding="utf-8")
+    content = figures.read([tmp_path / "a.json"]) | {"machine": "a machine", "date": "2026-11-25"}
+    made = figures.with_tables(english, content)
     assert made.startswith("before\n") and made.endswith("\nafter\n") and "old" not in made
-    assert "| rows | **12,350 /s** |  | the same |" in made and figures.with_tables(made, KEPT | {"runs": []}) == made
+    assert "| rows | **12,350 /s** |  | the same |" in made
+    assert "20.0 倍（至少 20 倍），14.2 秒（至多 15 秒），12,350 行，2026-11-25" in figures.with_tables(
+        chinese, content
+    )
+    english.write_text(made, encoding="utf-8")
+    assert figures.with_tables(english, content) == made
 
 
 def test_figures_of_two_machines_do_not_stand_in_one_table(tmp_path):

@@ -110,18 +110,22 @@ def machine() -> str:
         return f"{os.cpu_count()} cores, {platform.machine()}"
 
 
+def renumbered(translated: str, text: str, readme: Path) -> str:
+    """A text in another language keeps its words and gets the numbers of this one, in their order."""
+    numbers = NUMBER.findall(text)
+    if len(numbers) != len(NUMBER.findall(translated)):
+        raise BadInput(f"{readme}: its table has another shape; translate that of {readme.parent}/README.md anew")
+    left = iter(numbers)
+    return NUMBER.sub(lambda _: next(left), translated)
+
+
 def put_into(readme: Path, text: str) -> None:
-    """A README in another language keeps its words and gets the numbers, in their order."""
     old = readme.read_text(encoding="utf-8")
     block = BETWEEN.search(old)
     if block is None:
         raise BadInput(f"{readme}: there is no {BEGIN} with {END} under it, where the table is to stand")
     if readme.name != "README.md":
-        numbers = NUMBER.findall(text)
-        if len(numbers) != len(NUMBER.findall(block[0])):
-            raise BadInput(f"{readme}: its table has another shape; translate that of {readme.parent}/README.md anew")
-        left = iter(numbers)
-        text = NUMBER.sub(lambda _: next(left), block[0])
+        text = renumbered(block[0], text, readme)
     write_text(readme, old[: block.start()] + text + old[block.end() :])
 
 

@@ -6,7 +6,8 @@
 in   files {"machine": "2 cores of …", "date": "2026-11-25", "runs": [{"of": "webr", "command": "python -m …",
      "figures": [{"what": "MinHash against …", "value": 26, "unit": "x", "goal": 20, "at_most": false, "detail": ""}]}]}
 out  a table on stdout; --save_path: one file of the same form; --readme: the tables between
-     `<!-- figures of webr -->` and `<!-- end of figures -->`, in webr/README.md ("common" and "gpu": README.md)
+     `<!-- figures of webr -->` and `<!-- end of figures -->`, in webr/README.md ("common" and "gpu": README.md);
+     README.zh.md keeps its words and gets the numbers
 """
 
 import argparse
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 
 from common.errors import BadInput
 from common.program import make_parser, run_main
+from common.report.replication import renumbered
 from common.rows import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,15 +120,17 @@ def plain(content: dict) -> str:
     )
 
 
-def readme_of(of: str) -> Path:
-    return ROOT / "README.md" if of in IN_MAIN_README else ROOT / of / "README.md"
+def readmes_of(of: str) -> list[Path]:
+    return sorted((ROOT if of in IN_MAIN_README else ROOT / of).glob("README*.md"))
 
 
-def with_tables(text: str, content: dict) -> str:
-    """A README with the tables of these figures in the places that are marked for them."""
+def with_tables(readme: Path, content: dict) -> str:
+    """A README with the tables of these figures in the marked places; a translation keeps its words."""
+    text = readme.read_text(encoding="utf-8")
     for of in {run["of"]: None for run in content["runs"]}:
-        block = BLOCK.format(of, markdown(content, of))
-        text = re.sub(BLOCK.format(of, ".*?"), lambda _, block=block: block, text, flags=re.S)
+        for old in re.findall(BLOCK.format(of, ".*?"), text, re.S):
+            new = BLOCK.format(of, markdown(content, of))
+            text = text.replace(old, new if readme.name == "README.md" else renumbered(old, new, readme))
     return text
 
 
@@ -149,8 +153,8 @@ def main() -> None:
     print(f"{content['machine']}; goals missed: {len(missed)}")
     if args.save_path:
         write(args.save_path, content["machine"], content["runs"], content["date"])
-    for path in {readme_of(run["of"]) for run in content["runs"]} if args.readme else ():
-        write_text(path, with_tables(path.read_text(encoding="utf-8"), content))
+    for path in {path for run in content["runs"] for path in readmes_of(run["of"])} if args.readme else ():
+        write_text(path, with_tables(path, content))
 
 
 if __name__ == "__main__":
