@@ -19,6 +19,7 @@ CODE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\[(?!English\]|中文\])([^]]*)\]\(([^)]*)\)")
 NUMBER = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?)\s?(thousand|million|billion|万|亿)?")
 SCALE = {"": 1, "thousand": 10**3, "million": 10**6, "billion": 10**9, "万": 10**4, "亿": 10**8}
+COMMENT = re.compile(r"(?<!\S)#.*")
 FILE_NAME = re.compile(r"[\w*<>.]+(?:/|\.(?:py|sh|json|yaml|md))", re.A)
 
 
@@ -50,8 +51,9 @@ def links(text: str) -> list[str]:
 
 
 def block(kind: str, text: str) -> list[str]:
-    """Words of commands without their comments; of a drawing the names of files."""
-    return re.sub(r"(?<!\S)#.*", "", text).split() if kind else FILE_NAME.findall(text)
+    """Words of commands, and of their comments the figures; of a drawing the names of files and the figures."""
+    words = COMMENT.sub("", text).split() if kind else FILE_NAME.findall(text)
+    return [*words, *figures(" ".join(COMMENT.findall(text)) if kind else FILE_NAME.sub("", text))]
 
 
 def row(line: str) -> str:
@@ -176,6 +178,7 @@ def test_words_comments_and_ways_to_write_a_number_are_free():
         ("2 million", "2 万", "# T: figures: only in English <2000000>, only in Chinese <20000>"),
         ("--flag 3", "--flag 4", "# T: code: only in English <--flag 3>, only in Chinese <--flag 4>"),
         ("--x 1", "--x 2", "# T: block 1: only in English <1>, only in Chinese <2>"),
+        ("what it", "1 what it", "# T: block 1: only in English , only in Chinese <1>"),
         ("a.py --x", "--x a.py", "# T: block 1: only in English , only in Chinese "),
         ("(a.md)", "(b.md)", "# T: links: only in English <a.md>, only in Chinese <b.md>"),
         ("| 1 |", "| 2 |", "## Table: table 1: only in English <1 | x>, only in Chinese <2 | x>"),
