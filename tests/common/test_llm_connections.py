@@ -240,3 +240,22 @@ def test_a_server_that_takes_no_connection_is_called_so(ask, monkeypatch):
         flags = ["--server_timeout", "0.5", "--model", "m"]
         with pytest.raises(client.ServerDown, match="APITimeoutError: no connection in 0.2 s"):
             ask(["q"], f"http://127.0.0.1:{server.getsockname()[1]}/v1", *flags)
+
+
+def test_an_answer_that_comes_byte_by_byte_is_given_up_in_time_and_asked_again(ask):
+    """However little is missing, and although something comes all the time."""
+    requests = itertools.count()
+
+    async def respond(body, write):
+        answer = http(completion("whole", id=f"id-{body['request_id']}"))
+        if next(requests):
+            write(answer)
+            return
+        for byte in range(len(answer)):
+            write(answer[byte : byte + 1])
+            await asyncio.sleep(0.02)
+
+    with raw_server(respond) as url:
+        (row,) = ask(["q"], url, "--request_timeout", "0.5")
+    assert row["response"] == "whole" and ask.manifest()["llm"]["errors"] == {"APITimeoutError": 1}
+    assert ask.manifest()["seconds"] < 3
