@@ -35,7 +35,7 @@ from augcon.question_filter import THRESHOLD, filter_ranked, rank, rouge_l, word
 from augcon.scorer_pairs import WORSE_PROMPTS, too_alike
 from augcon.tree_answer import strip_cue
 from common.program import make_parser, positive, progress, run_main
-from common.rows import read_rows, write_rows, write_text
+from common.rows import input_files, read_rows, refuse_overlap, write_rows, write_text
 from common.training import hush_bars
 
 GOOD = "tree"
@@ -188,6 +188,7 @@ def pairs_of(rows: Iterable[dict]) -> list[dict]:
 
 
 def split(args: argparse.Namespace) -> None:
+    refuse_overlap(input_files(args.data_path), [args.save_path])
     write_rows(args.save_path, pairs_of(halves_of(args.data_path, args.seed)[0]))
 
 

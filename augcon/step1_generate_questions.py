@@ -176,7 +176,8 @@ def main() -> None:
     queries_path = Path(args.save_path).with_name("queries.json")
     asking = TreeAsking(args.api, tuple(args.stop), args.prompt_folder, args.keep_truncated, args.paper_exact)
     rules, options = tree_rules(args), llm_options(args)
-    with Step([args.data_path], roots_path, writes=[args.save_path, queries_path], **step_options(args)) as step:
+    outputs = {"reads": filter(None, [args.short_path]), "writes": [args.save_path, queries_path, pairs_path]}
+    with Step([args.data_path], roots_path, **outputs, **step_options(args)) as step:
         map_rows(step, root_cutter(args, step.counts))
     if args.dry_run:
         estimates = (

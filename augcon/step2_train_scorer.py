@@ -27,7 +27,7 @@ from common import manifest
 from common.errors import BadInput, BadRow, BadValue
 from common.model_identity import model_identity
 from common.program import run_main
-from common.rows import scan_rows, write_text
+from common.rows import input_files, refuse_overlap, scan_rows, write_text
 from common.step import need
 from common.training import hush_bars
 from common.training.arguments import parse_args
@@ -187,6 +187,8 @@ def main() -> None:
         "data": list(manifest.hash_inputs([options.data_path]).values()),
         "model": model_identity(model.model_name_or_path),
     }
+    start = [model.model_name_or_path] if Path(model.model_name_or_path).is_dir() else []
+    refuse_overlap([*input_files(options.data_path), *start], [folder, manifest.path_of(folder)])
     if is_done(folder, settings):
         print(json.dumps({"done": str(folder), "why": "trained with these pairs and settings before"}))
         return

@@ -12,7 +12,6 @@ out  a row a question, root by root, the best first: {"root": 0, "rank": 0, "sco
 
 import argparse
 import contextlib
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -29,8 +28,8 @@ from augcon.scorer import Scoring, score_questions
 from common.errors import BadValue, Reject
 from common.llm import add_llm_arguments, llm_options
 from common.program import make_parser, positive, run_main
-from common.rows import RowWriter, read_rows, scan_rows
-from common.shards import add_shard_arguments, shard_options
+from common.rows import RowWriter, input_files, read_rows, refuse_overlap, scan_rows
+from common.shards import add_shard_arguments, remove_parts, shard_options
 from common.step import Step, add_step_arguments, need, step_options
 
 
@@ -148,15 +147,21 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     scored, dropped, short = (beside(args.save_path, name) for name in ("scored", "dropped", "short"))
-    queries_path = Path(args.save_path).with_name("filtered_queries.json")
+    queries_path, parts = Path(args.save_path).with_name("filtered_queries.json"), Path(f"{args.save_path}.parts")
+    tests = [args.exclude_questions] if args.exclude_questions else []
+    converted = beside(args.save_path, "from_released")
+    refuse_overlap(
+        [*input_files(args.data_path), *tests],
+        [args.save_path, scored, dropped, short, queries_path, converted, parts],
+    )
     score_rows(args, as_rows(args.data_path, args.save_path, root_rows), scored)
     args.split = None  # belonged to the questions
-    outputs = {"writes": [dropped, short, queries_path], "reads": filter(None, [args.exclude_questions])}
+    outputs = {"writes": [dropped, short, queries_path], "reads": tests}
     with Step([scored], args.save_path, allow_nan=True, **outputs, **step_options(args)) as step:
         with RowWriter(dropped, allow_nan=True) as others, RowWriter(short) as below:
             filter_rows(step, args, others, below)
     write_queries(queries_path, kept_by_root(scored, args.save_path))
-    shutil.rmtree(f"{args.save_path}.parts", ignore_errors=True)
+    remove_parts(parts)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from common.dataset_card import card_files, write_card
 from common.errors import AnswerRejected
 from common.llm import Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows
+from common.rows import input_files, read_rows, refuse_overlap
 from common.step import Step, add_step_arguments, map_rows, need, step_options
 
 PROVENANCE = ("root", "rank", "article", "depth", "score", "lang", "context")
@@ -143,9 +143,12 @@ def main() -> None:
         paper_exact=args.paper_exact,
         released_tokens=args.max_tokens,
     )
+    output = Path(args.save_path)
+    reads, writes = [args.examples_path] if args.examples_path else [], card_files(output)
+    sides = [beside(output, name) for name in ("numbered", "examples", "from_released")]
+    refuse_overlap([file for path in [args.data_path, *reads] for file in input_files(path)], [output, *writes, *sides])
     shown, why = choose_examples(args, answering)
-    data_path, output = as_rows(args.data_path, args.save_path, question_rows), Path(args.save_path)
-    reads, writes = filter(None, [args.examples_path]), card_files(output)
+    data_path = as_rows(args.data_path, args.save_path, question_rows)
     with Step([data_path], output, reads=reads, writes=writes, **step_options(args)) as step:
         step.facts |= {"examples": why, "prompts": prompt_hashes(["answer", "judge", "support"], args.prompt_folder)}
         if args.dry_run:

@@ -20,7 +20,7 @@ from augcon.granularity import LEVELS, coverage, level
 from common import manifest, report
 from common.errors import BadInput
 from common.program import make_parser, positive, run_main
-from common.rows import count_rows, read_rows
+from common.rows import count_rows, read_rows, refuse_overlap
 
 STEPS = ("questions", "questions.pairs", "filtered", "sft.examples", "sft")
 ROOTS_READ = 2000  # for the coverage of sentences
@@ -192,6 +192,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    refuse_overlap([file for file in Path(args.folder).rglob("*") if file.suffix != ".html"], [args.save_path])
     report.write_report(args.save_path, "AugCon", *build(Path(args.folder), args.shown, args.seed))
 
 

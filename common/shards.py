@@ -13,6 +13,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ from common.rows import input_files, write_text
 
 Work = Callable[[str, str], dict[str, int]]
 Task = tuple[str, str]
+OF_A_PART = re.compile(r"\d{6}\.\w+\.jsonl(\.done\.json)?")  # 000000.rows.jsonl, 000000.scores.jsonl
 DEATHS_OF_A_SHARD = 3  # of workers that were at it: then it is given up
 
 
@@ -56,6 +58,15 @@ def pair_shards(data_path: str, output_folder: str, ending: str | None = None) -
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise BadInput(f"{data_path}: several inputs would be written to {twice[0]}; name them apart")
     return [(str(file), str(Path(output_folder) / name)) for file, name in zip(files, names, strict=True)]
+
+
+def remove_parts(folder: Path) -> None:
+    """Shards that were only a step's parts, once it is done. A folder that holds something else stays."""
+    for file in folder.glob("*") if folder.is_dir() else ():
+        if OF_A_PART.fullmatch(file.name):
+            file.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def run_shards(

@@ -40,7 +40,8 @@ def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptio
 
     sample = sampler(args.agree_num, args.seed)
     figures = Path(args.save_path).with_suffix(".json")
-    with SampledStep([args.data_path], args.save_path, sample=sample, writes=[figures], **step_options(args)) as step:
+    outputs = {"reads": filter(None, [args.human, args.second_prompt, args.prompt_path]), "writes": [figures]}
+    with SampledStep([args.data_path], args.save_path, sample=sample, **outputs, **step_options(args)) as step:
         work_rows(step, options, again)
     rows = list(read_rows(args.save_path))
     return (

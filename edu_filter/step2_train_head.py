@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import BadInput, BadRow, BadValue, CommonError
 from common.languages import detect_language
 from common.program import make_parser, positive, run_main
-from common.rows import write_text
+from common.rows import input_files, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
 from edu_filter.ratings import HIGHEST, int_score, is_released_json, read_released_json, released_class
 
@@ -147,6 +147,8 @@ def main() -> None:
     args = parse_args()
     folder = Path(args.output_dir)
     predictions, metrics, model = folder / "predictions.jsonl", folder / "metrics.json", folder / "model"
+    start = [args.base_model] if Path(args.base_model).is_dir() else []
+    refuse_overlap([*input_files(args.json_file), *start], [model, predictions, metrics])
     with RatingsStep([args.json_file], predictions, writes=[metrics], **step_options(args)) as step:
         from edu_filter.training import log_to_wandb, train
 

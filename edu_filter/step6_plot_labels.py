@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput
 from common.program import make_parser, run_main
-from common.rows import SIDE_FILES, read_rows, refuse_overlap, write_text
+from common.rows import SIDE_FILES, read_rows, refuse_overlap, replacing, write_text
 from edu_filter.labels import KINDS, load_taxonomy
 from edu_filter.shares import AXES, SHOWN, TICKS, TITLES, Share, released_caption, released_shares, shares
 
@@ -95,8 +95,8 @@ def plot(found: Sequence[Share], kind: str, caption: str, path: Path) -> None:
     for label in axes.get_xticklabels():
         label.set_ha("right")
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png")
 
 
 def plot_released(files: Sequence[Path], combined: bool, output_dir: Path) -> dict:
@@ -167,11 +167,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     output_dir = Path(args.output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
     files = label_files(Path(args.result_path), args.exclude, args.paper_exact)
     if not files and not args.paper_exact:
         raise BadInput(f"{args.result_path}: holds no label files")
-    refuse_overlap(files, [output_dir / "shares.json"])
+    stems = {*(file.stem for file in files), *(file.name.partition(".")[0] for file in files), "all"}
+    plots = [output_dir / f"{stem}_{name}.png" for stem in stems for name in FILES.values()]
+    refuse_overlap(files, [output_dir / "shares.json", *plots])
     if args.paper_exact:
         described = plot_released(files, Path(args.result_path).is_dir(), output_dir)
     else:

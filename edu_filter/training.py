@@ -5,10 +5,11 @@ result.predictions      # one held-out text each
 result.metrics          # what metrics.json holds
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn.linear_model import Ridge
 from common.errors import BadInput
 from common.model_identity import model_identity
 from common.program import progress
+from common.training.restart import begin, refuse_foreign
 from edu_filter import metrics
 from edu_filter.encoder import BATCH_TOKENS
 from edu_filter.features import FeatureStore
@@ -30,7 +32,10 @@ from edu_filter.split import SEED, released_split, split
 
 CURVE = (1 / 8, 1 / 4, 1 / 2)  # of the training rows; all of them is the head itself
 BASELINE_ROWS = 20_000  # more do not help a unigram ridge and take minutes
-MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
+OF_A_MODEL = re.compile(
+    r"(config|head|settings|tokenizer\w*|special_tokens_map|added_tokens|vocab|merges)\.(json|txt)|chat_template\.jinja"
+    r"|.*\.safetensors(\.index\.json)?|.*\.model"
+)
 FEW = 100  # rows: below this a figure is a guess
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -78,8 +83,8 @@ class Result:
     history: History
 
 
-def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) -> Result:
-    refuse_foreign(Path(model_folder))
+def train(rated: Sequence[Rated], settings: Settings, model_folder: Path) -> Result:
+    refuse_to_replace(model_folder)
     labels, texts = np.array([one.label for one in rated]), [one.text for one in rated]
     if settings.paper_exact:
         (train_rows, test_rows), facts = released_split(labels.tolist()), {}
@@ -103,7 +108,7 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: str | Path) 
         "learning_curve": learning_curve(scorer.head, start, vectors, labels, groups, train_rows, test_rows, settings),
     }
     scorer.head.load_state_dict(best)
-    save(scorer, model_folder)
+    save(scorer, model_folder, settings)
     predictions = {}
     for row, score in zip(test_rows, scores.tolist(), strict=True):
         one = rated[row]
@@ -240,17 +245,20 @@ def learning_curve(
     return curve
 
 
-def refuse_foreign(folder: Path) -> None:
-    """What a model replaces must be a model: nothing that somebody else keeps there is removed."""
-    foreign = [file.name for file in folder.glob("*") if file.is_dir() or file.suffix not in MODEL_FILES]
+def refuse_to_replace(folder: Path) -> None:
+    """What is replaced is a model that was made here, and nobody has put anything into."""
+    foreign = [file.name for file in folder.glob("*") if not OF_A_MODEL.fullmatch(file.name)]
     if foreign:
         raise BadInput(f"{folder}: holds {foreign[0]}, which is no part of a model; choose another --checkpoint_dir")
+    refuse_foreign(folder)
 
 
-def save(scorer: Scorer, folder: str | Path) -> None:
-    """The model appears whole."""
-    part = Path(f"{folder}.part")
+def save(scorer: Scorer, folder: Path, settings: Settings) -> None:
+    """The model appears whole. What it replaces, and what a killed run left, is known by its settings.json."""
+    part = folder.with_name(f"{folder.name}.part")
+    refuse_to_replace(part)
     shutil.rmtree(part, ignore_errors=True)
+    begin(part, asdict(replace(settings, cache_dir="")))  # which is not what decides the model
     scorer.to("cpu")
     save_scorer(scorer, part)
     shutil.rmtree(folder, ignore_errors=True)

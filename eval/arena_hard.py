@@ -30,7 +30,7 @@ from common.llm import Ask, Request, add_llm_arguments, llm_options, work_rows
 from common.llm.dry_run import about_tokens
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.rows import read_rows, refuse_overlap, write_text
+from common.rows import input_files, read_rows, refuse_overlap, write_text
 from common.step import Step, add_step_arguments, need, step_options
 from eval.benchmark_tasks import limited
 
@@ -195,7 +195,7 @@ def read_verdicts(path: str) -> list[dict]:
 
 
 def run_score(args: argparse.Namespace) -> None:
-    refuse_overlap([args.data_path], [args.save_path])
+    refuse_overlap(input_files(args.data_path), [args.save_path])
     rows = read_verdicts(args.data_path)
     result = score(rows, args.style_control, args.seed) | {"note": limited("arena_hard", len(rows))}
     if manifest.path_of(Path(args.data_path)).exists():  # the judge, and in whose words it was asked

@@ -27,7 +27,7 @@ from common.errors import AnswerRejected, BadInput, BadValue, Reject
 from common.llm import Ask, Request, add_llm_arguments, ask_rows, llm_options, work_rows
 from common.program import make_parser, run_main
 from common.prompts import fill, load_prompt
-from common.rows import check_target, input_files, locked, read_rows, refuse_overlap, write_rows, write_text
+from common.rows import check_target, input_files, locked, read_rows, refuse_overlap, replacing, write_rows, write_text
 from common.step import Step, add_step_arguments, need, step_options
 from eval.questions import PROMPT_KEYS, SETS, question_of
 from eval.verdicts import NOT_READ, average, combine, parse_scores, released_scores
@@ -240,7 +240,8 @@ def draw(results: dict[str, dict], path: Path) -> None:
     axes.set_xlabel("pairs")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150, format="png")
     plt.close(figure)
 
 

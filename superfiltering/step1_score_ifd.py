@@ -12,10 +12,8 @@ that are finished.
 
 import argparse
 import functools
-import re
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -24,12 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import BadValue
 from common.program import make_parser, positive, run_main
 from common.rows import count_rows, input_files, read_rows, refuse_overlap, write_rows
-from common.shards import Task, add_shard_arguments, run_shards, shard_options
+from common.shards import Task, add_shard_arguments, remove_parts, run_shards, shard_options
 from common.step import Step, add_step_arguments, step_options
 from superfiltering.score_parts import Settings, check_row, score_part
 
 ALL_ROWS = -1  # --end_idx, as in the paper's script
-OF_A_PART = re.compile(r"\d{6}\.(rows|scores)\.jsonl(\.done\.json)?")
 
 
 def wanted_rows(data_path: str, split: str | None, start: int, end: int) -> range:
@@ -64,15 +61,6 @@ def write_parts(rows: Iterator[dict], folder: Path, rows_a_part: int) -> list[Ta
         write_rows(source, part)
         tasks.append((str(source), str(folder / f"{len(tasks):06}.scores.jsonl")))
     return tasks
-
-
-def remove_parts(folder: Path) -> None:
-    """Only what this step wrote there; a folder that holds something else stays."""
-    for file in folder.glob("*") if folder.is_dir() else ():
-        if OF_A_PART.fullmatch(file.name):
-            file.unlink()
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def default_device(num_gpus: int) -> str:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import Reject
 from common.program import make_parser, progress, run_main
 from common.prompts import load_prompt
-from common.rows import read_rows, refuse_overlap, write_text
+from common.rows import input_files, read_rows, refuse_overlap, write_text
 from common.training import hush_bars
 from web_to_sft.cleaning_rules import WRITTEN_OUT_NEWLINES, clean_analysis, solution_steps
 from web_to_sft.conversions import converter_prompt, parse_conversion
@@ -119,7 +119,8 @@ def main() -> None:
     if args.table:
         print(table(args.table))
         return
-    refuse_overlap([args.data_path, args.model_name_or_path], [args.save_path])
+    prompt = [args.prompt_path] if args.prompt_path else []
+    refuse_overlap([*input_files(args.data_path), args.model_name_or_path, *prompt], [args.save_path])
     rows = list(read_rows(args.data_path))
     template = load_prompt("web_to_sft", "convert", "zh", args.prompt_path)
     texts = rewrite(rows, args.model_name_or_path, template, args.batch_size)

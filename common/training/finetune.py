@@ -24,7 +24,7 @@ from common import manifest
 from common.errors import BadInput, CommonError
 from common.model_identity import model_identity
 from common.program import run_main
-from common.rows import input_files, locked, refuse_overlap
+from common.rows import input_files, locked, refuse_overlap, replacing
 from common.training import hush_bars
 from common.training.arguments import Options, parse_args
 from common.training.examples import Example, left_out_path, read_examples, write_left_out
@@ -186,7 +186,8 @@ def draw_loss(curve: list[tuple[int, float]], path: Path) -> None:
     axes.plot(*zip(*curve, strict=True))
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with replacing(path) as part:
+        figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
     pyplot.close(figure)
 
 

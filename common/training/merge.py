@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 
 from common.errors import BadInput
 from common.program import make_parser, run_main
+from common.rows import refuse_overlap
 from common.training import hush_bars
 from common.training.restart import begin, refuse_foreign
 
@@ -42,6 +43,7 @@ def main() -> None:
 
     hush_bars()
     base = args.base_model or PeftConfig.from_pretrained(args.adapter_path).base_model_name_or_path
+    refuse_overlap([args.adapter_path, base], [folder])
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base, dtype=getattr(torch, args.dtype), trust_remote_code=args.trust_remote_code

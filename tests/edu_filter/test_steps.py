@@ -218,12 +218,27 @@ def test_labels_are_asked_for_in_json_with_the_lists_names(run, tmp_path):
     assert (row["domains"], row["use_cases"]) == (["health"], ["telemedicine"])
 
 
-def test_a_folder_that_is_no_model_is_not_replaced(run, finished, encoders, tmp_path):
-    (tmp_path / "head" / "model" / "work").mkdir(parents=True)
-    with pytest.raises(BadInput, match="work, which is no part of a model"):
+@pytest.mark.parametrize("name, why", [("work", "work, which is no part of a model"), ("config.json", "not made here")])
+@pytest.mark.parametrize("folder", ["model", "model.part"])
+def test_a_folder_that_is_no_model_of_ours_is_not_replaced(run, finished, encoders, tmp_path, folder, name, why):
+    theirs = tmp_path / "head" / folder / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("work")
+    with pytest.raises(BadInput, match=why):
         run(step2_train_head, "--json_file", finished / "ratings.jsonl", "--checkpoint_dir", tmp_path / "head",
-            "--base_model", encoders["bert"])  # fmt: skip
-    assert (tmp_path / "head" / "model" / "work").is_dir()
+            "--base_model", encoders["bert"], "--num_train_epochs", 1)  # fmt: skip
+    assert theirs.read_text() == "work"
+
+
+def test_a_model_that_a_killed_run_left_half_written_is_replaced(run, finished, encoders, tmp_path):
+    words = ("--json_file", finished / "ratings.jsonl", "--checkpoint_dir", tmp_path, "--base_model", encoders["bert"])
+    for folder in ("model", "model.part"):
+        (tmp_path / folder).mkdir()
+        for name in ("settings.json", "tokenizer.json", "model.safetensors"):
+            (tmp_path / folder / name).write_text("{}")
+    run(step2_train_head, *words, "--num_train_epochs", 1)
+    assert not (tmp_path / "model.part").exists() and (tmp_path / "model" / "model.safetensors").stat().st_size > 2
+    run(step2_train_head, *words, "--num_train_epochs", 1)
 
 
 def test_a_dry_run_asks_nothing(run, tmp_path, capsys):
