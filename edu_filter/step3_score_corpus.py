@@ -139,8 +139,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    scoring, tasks = scoring_of(args), pair_shards(documents(args.dataset), args.output_dir)
+    tasks = pair_shards(documents(args.dataset), args.output_dir)
     refuse_overlap([source for source, _ in tasks], [target for _, target in tasks])
+    scoring = scoring_of(args)
     if args.dry_run:
         print_plan(scoring, tasks, args.num_gpus or args.num_workers)
         return

@@ -74,7 +74,8 @@ def main() -> None:
         totals.update(marks, rows=1)
         return row | {"marks": marks}
 
-    with Step([args.data_path], args.save_path, **step_options(args)) as step:
+    reads = filter(None, [args.prompt_path])
+    with Step([args.data_path], args.save_path, **step_options(args), reads=reads) as step:
         ask_rows(step, llm_options(args), request_maker(args), use_answer)
         step.facts["result"] = result_of(totals, args.model)
     print(json.dumps(step.facts["result"]))

@@ -93,8 +93,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     hush_bars()
-    refuse_foreign(Path(args.save_path))
     refuse_overlap([file for path in args.data_path for file in input_files(path)], [args.save_path])
+    refuse_foreign(Path(args.save_path))
     rows = [row for path in args.data_path for row in read_rows(path)]
     tokenizer = character_tokenizer((character for text in texts_of(rows) for character in text), args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)
