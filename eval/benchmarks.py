@@ -29,6 +29,7 @@ from eval import humaneval
 from eval.benchmark_tasks import QUESTIONS, SOURCES, SUITES, TASKS, limited
 from eval.store_model import make_store_model
 
+KINDS = ("likelihood", "generation", "own")  # what computes a task
 KEPT = ("doc", "filtered_resps", "target")  # of a sample
 
 
@@ -247,12 +248,12 @@ def file_of(data: str | None, place: str) -> Path:
 
 
 def run_list(args: argparse.Namespace) -> None:
-    """The chosen tasks of one kind, with commas, for the launcher; files that no hub has are looked for now."""
-    names = chosen_tasks(args, args.kind)
-    for place in SOURCES if args.kind == "own" else ():
-        if place.split("/")[0] in names and not place.endswith(".csv"):
+    """A line of each kind, for the launcher; files that no hub has are looked for now."""
+    for place in SOURCES:
+        if place.split("/")[0] in chosen_tasks(args, "own") and not place.endswith(".csv"):
             file_of(args.data, place)
-    print(",".join(names))
+    for kind in KINDS:
+        print(",".join(chosen_tasks(args, kind)))
 
 
 # ---------------------------------------------------------------- command line
@@ -264,7 +265,7 @@ def parse_args() -> argparse.Namespace:
     likelihood = commands.add_parser("likelihood", help="tasks that need the probabilities of given texts")
     generation = commands.add_parser("generation", help="tasks that a server answers")
     fetch = commands.add_parser("fetch", help="write the tasks' data to a folder, where there is a hub")
-    listing = commands.add_parser("list", help="the chosen tasks of one kind")
+    listing = commands.add_parser("list", help="the chosen tasks, a line of each kind: " + ", ".join(KINDS))
     questions = commands.add_parser("questions", help="write the questions of tasks that other scripts here compute")
     programs = {likelihood: run_likelihood, generation: run_generation, fetch: run_fetch, listing: run_list}
     programs[questions] = run_questions
@@ -276,8 +277,6 @@ def parse_args() -> argparse.Namespace:
     for command in (likelihood, generation, questions):
         command.add_argument("--save_path", required=True, help="folder of the results")
         command.add_argument("--limit", type=positive, help="only the first rows of each task; the result says so")
-    kinds = sorted({task["by"] for task in TASKS.values()})
-    listing.add_argument("--kind", choices=kinds, required=True, help="what computes them")
     likelihood.add_argument("--model_name_or_path", required=True, help="folder or name of the model")
     likelihood.add_argument("--backend", choices=["hf", "vllm"], default="hf", help="what computes the probabilities")
     likelihood.add_argument("--dtype", default="auto", help="float32, bfloat16; auto: that of the model")

@@ -35,9 +35,8 @@ MORE=("${COUNT[@]}" "$@")                 # for every program that asks
 [[ -n $SUITE$TASKS ]] || SUITE=edu_filter # likelihood tasks alone: neither server nor judge
 
 say() { [[ ${DRY_RUN:-} == 1 ]] || echo "== $*"; }
-CHOSEN=(${TASKS:+--tasks "$TASKS"} ${SUITE:+--suite "$SUITE"} ${DATA:+--data "$DATA"})
-run_list() { run python eval/benchmarks.py list --kind "$1" "${CHOSEN[@]}"; }
-LIKELIHOOD=$(DRY_RUN='' run_list likelihood) GENERATION=$(DRY_RUN='' run_list generation) OWN=$(DRY_RUN='' run_list own)
+LISTED=$(DRY_RUN='' run python eval/benchmarks.py list ${TASKS:+--tasks "$TASKS"} ${SUITE:+--suite "$SUITE"} ${DATA:+--data "$DATA"})
+{ read -r LIKELIHOOD && read -r GENERATION && read -r OWN; } <<<"$LISTED"
 FROM=(${DATA:+--data "$DATA"} "${LIMIT[@]}" --save_path "$OUT")
 
 counting() { ((${#COUNT[@]})); }
