@@ -1,6 +1,5 @@
 """Documents are executed: every command in a README or docstring names a file and flags that exist."""
 
-import importlib
 import re
 import shlex
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import Forked
+from tests.forked import start
 
 ROOT = Path(__file__).parent.parent
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
@@ -41,21 +40,13 @@ def documented_commands() -> list[tuple[str, str]]:
 
 
 @cache
-def warm() -> None:
-    """What takes seconds to import is here before the first fork."""
-    for name in ("torch", "datasets", "sklearn.linear_model", "trl.trainer.sft_trainer", "trl.trainer.reward_trainer"):
-        importlib.import_module(name)
-
-
-@cache
 def help_of(*script: str) -> str:
     """What `python SCRIPT --help` or `python -m SCRIPT --help` prints."""
-    warm()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        code = Forked([*script, "--help"], output).wait()
-        output.seek(0)
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as output:
+        process = start([*script, "--help"], output.name)
+        process.join()
         text = output.read()
-    assert code == 0, text
+    assert process.exitcode == 0, text
     return text
 
 

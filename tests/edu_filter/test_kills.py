@@ -15,7 +15,7 @@ from common.rows import read_rows, write_rows
 from edu_filter.ratings import MARKS
 from tests.common.scripted_server import ok, scripted_server
 from tests.edu_filter.conftest import SAMPLE
-from tests.edu_filter.killable import kill_when, start
+from tests.forked import kill_when, start
 
 KILLS = 20
 DOCUMENTS = SAMPLE / "documents.jsonl"
@@ -69,13 +69,13 @@ def test_no_answer_is_paid_twice(tmp_path, step, answer):
     with scripted_server(reply) as server:
         words = ["--data_path", DOCUMENTS, "--base_url", server.url, "--concurrency", 1, "--save_path"]
         quick = {"common.llm.client.FIRST_WAIT": 0.002, "common.llm.client.LONGEST_WAIT": 0.01}
-        start(step, *words, tmp_path / "whole" / "out.jsonl", **quick).join()
+        start([f"edu_filter/{step}.py", *words, tmp_path / "whole" / "out.jsonl"], **quick).join()
         whole, faults, kills = paid.pop(), 0.3, 0
         while True:
             paid.append([])
             moment = len(server.bodies) + rng.randrange(3) if kills < KILLS else float("inf")
             process = None
-            running = start(step, *words, tmp_path / "killed" / "out.jsonl", **quick)
+            running = start([f"edu_filter/{step}.py", *words, tmp_path / "killed" / "out.jsonl"], **quick)
             process = running
             running.join()
             if not running.exitcode:
@@ -110,10 +110,10 @@ def test_scored_files_are_the_same_and_nothing_else_is_touched(tmp_path, model):
 
     rng, killed = random.Random(3), tmp_path / "killed"
     for kill in range(KILLS):
-        process = start("step3_score_corpus", *words, killed)
+        process = start(["edu_filter/step3_score_corpus.py", *words, killed])
         kill_when(process, lambda more=kill: len(list(killed.glob("*.done.json"))) > more, rng.random() / 50)
         kept = {file: file.stat().st_mtime_ns for file in killed.glob("*.jsonl") if Path(f"{file}.done.json").exists()}
-    start("step3_score_corpus", *words, killed).join()
+    start(["edu_filter/step3_score_corpus.py", *words, killed]).join()
     assert contents(killed) == contents(tmp_path / "whole")
     assert kept == {file: file.stat().st_mtime_ns for file in kept}  # finished files stay as they are
 
@@ -124,14 +124,17 @@ def test_a_head_is_the_same_and_no_text_is_encoded_twice(tmp_path, encoders):
     words = ["--json_file", tmp_path / "rated.jsonl", "--base_model", encoders["bert"], "--num_train_epochs", 4]
     words += ["--test_share", 0.3, "--device", "cpu", "--cache_dir"]
     small = {"edu_filter.features.PART": 6}
-    start("step2_train_head", *words, tmp_path / "vectors", "--checkpoint_dir", tmp_path / "whole", **small).join()
+    start(
+        ["edu_filter/step2_train_head.py", *words, tmp_path / "vectors", "--checkpoint_dir", tmp_path / "whole"],
+        **small,
+    ).join()
     rng, vectors = random.Random(5), tmp_path / "vectors2"
     words += [vectors, "--checkpoint_dir", tmp_path / "killed"]
     for kill in range(KILLS):
-        process = start("step2_train_head", *words, **small)
+        process = start(["edu_filter/step2_train_head.py", *words], **small)
         parts, longest = kill // 2, 0.02 if kill < 15 else 0.3  # of encoding, then of training
         kill_when(process, lambda more=parts: len(list(vectors.glob("*.jsonl"))) > more, rng.random() * longest)
-    start("step2_train_head", *words, **small).join()
+    start(["edu_filter/step2_train_head.py", *words], **small).join()
     whole, killed = contents(tmp_path / "whole"), contents(tmp_path / "killed")
     for folder in (whole, killed):
         metrics = json.loads(folder.pop("metrics.json"))
@@ -146,11 +149,11 @@ def test_kept_rows_are_the_same(tmp_path):
     rng, out = random.Random(9), tmp_path / "kept.jsonl"
     write_rows(tmp_path / "scored.jsonl", [{"row": row, "score": rng.uniform(0, 5)} for row in range(20_000)])
     words = ["--data_path", tmp_path / "scored.jsonl", "--keep_share", 0.5, "--save_path"]
-    start("step4_filter", *words, tmp_path / "whole.jsonl").join()
+    start(["edu_filter/step4_filter.py", *words, tmp_path / "whole.jsonl"]).join()
     for _ in range(KILLS):
-        kill_when(start("step4_filter", *words, out), lambda: True, rng.random() / 8)
+        kill_when(start(["edu_filter/step4_filter.py", *words, out]), lambda: True, rng.random() / 8)
         assert not out.exists() or out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    start("step4_filter", *words, out).join()
+    start(["edu_filter/step4_filter.py", *words, out]).join()
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not list(tmp_path.glob("kept*.part*"))
     assert len(list(read_rows(out))) == 10_000

@@ -12,7 +12,7 @@ import pytest
 from common.errors import CommonError
 from common.rows import read_rows, write_rows
 from superfiltering import compare_scores, report_selection, step1_score_ifd, step2_attach_scores, step3_select
-from tests.forked import Forked
+from tests.forked import kill_when, start
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT / "tests" / "data" / "superfiltering"
@@ -183,10 +183,10 @@ def test_a_range_counts_from_the_end_as_python_slices_do(run, tmp_path, data, mo
     flags = {"data_path": data, "model_name_or_path": model_folder, "max_length": 64} | paper_exact
     run(step1_score_ifd, save_path=tmp_path / "all.jsonl", **flags)
     every = list(read_rows(tmp_path / "all.jsonl", allow_nan=True))
-    for start, end in ((-2, -1), (57, -2), (-5, -3), (-99, 3), (5, 2)):
-        run(step1_score_ifd, save_path=tmp_path / "some.jsonl", start_idx=start, end_idx=end, **flags)
+    for first, last in ((-2, -1), (57, -2), (-5, -3), (-99, 3), (5, 2)):
+        run(step1_score_ifd, save_path=tmp_path / "some.jsonl", start_idx=first, end_idx=last, **flags)
         some = list(read_rows(tmp_path / "some.jsonl", allow_nan=True))
-        assert same(some, every[start : None if end == -1 else end])
+        assert same(some, every[first : None if last == -1 else last])
 
 
 def test_what_a_user_keeps_beside_the_parts_stays(run, tmp_path, data, model_folder):
@@ -265,21 +265,16 @@ def test_the_rate_may_be_of_another_number_of_rows(run, tmp_path):
 
 
 def test_killed_at_ten_moments_the_scores_are_the_same_to_the_byte(tmp_path, data, model_folder):
-    said = tmp_path.joinpath("said").open("w+")
-
-    def start(output):
-        words = ["superfiltering/step1_score_ifd.py", "--data_path", data, "--save_path", output]
-        return Forked([*words, "--model_name_or_path", model_folder, "--max_length", 64, "--rows_a_part", 4], said)
-
-    assert start(tmp_path / "undisturbed.jsonl").wait() == 0
+    words = ["superfiltering/step1_score_ifd.py", "--data_path", data, "--model_name_or_path", model_folder]
+    words += ["--max_length", 64, "--rows_a_part", 4, "--save_path"]
+    start([*words, tmp_path / "undisturbed.jsonl"]).join()
     parts, draw = tmp_path / "out.jsonl.parts", random.Random(3)
     for kill in range(10):
-        process = start(tmp_path / "out.jsonl")
         wanted = kill + draw.randrange(2)
-        while len(list(parts.glob("*.done.json"))) < wanted and process.wait(0.01) is None:
-            pass
-        assert process.kill() == -signal.SIGKILL
-    assert start(tmp_path / "out.jsonl").wait() == 0
+        process = start([*words, tmp_path / "out.jsonl"])
+        kill_when(process, lambda wanted=wanted: len(list(parts.glob("*.done.json"))) >= wanted)
+        assert process.exitcode == -signal.SIGKILL
+    start([*words, tmp_path / "out.jsonl"]).join()
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
 
 
