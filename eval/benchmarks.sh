@@ -36,7 +36,7 @@ MORE=("${COUNT[@]}" "$@")                 # for every program that asks
 
 say() { [[ ${DRY_RUN:-} == 1 ]] || echo "== $*"; }
 LISTED=$(DRY_RUN='' run python eval/benchmarks.py list ${TASKS:+--tasks "$TASKS"} ${SUITE:+--suite "$SUITE"} ${DATA:+--data "$DATA"})
-{ read -r LIKELIHOOD && read -r GENERATION && read -r OWN; } <<<"$LISTED"
+LIKELIHOOD=$(sed -n 1p <<<"$LISTED") GENERATION=$(sed -n 2p <<<"$LISTED") OWN=$(sed -n 3p <<<"$LISTED")
 FROM=(${DATA:+--data "$DATA"} "${LIMIT[@]}" --save_path "$OUT")
 
 counting() { ((${#COUNT[@]})); }
