@@ -72,9 +72,11 @@ def test_parts_share_what_may_still_be_asked_by_their_lengths():
     tree, asked = grown(text, cut_at(lambda one: len(one) // 4), max_nodes=17)
     in_first = sum(one in text[:99] for one in asked)
     assert (tree.asked, len(asked), in_first) == (17, 17, 16 * 99 // 399)
-    cut = cut_at(lambda one: 19 if one == text else len(one) // 2)
     # A part that is too short to ask about takes nothing: the other one has all that is left.
-    assert grown(text, cut, max_nodes=30)[1] == [text, *grown(text[20:], cut, max_nodes=29)[1]]
+    cut = cut_at(lambda one: 19 if len(one) == 400 else len(one) // 2)
+    for most in range(22, 36):
+        whole, longer = (grown("a" * n, cut, TreeRules(min_precision=0), most - (n < 400))[1] for n in (400, 381))
+        assert len(whole) == 1 + len(longer)
 
 
 @pytest.mark.parametrize("held, followed", [(7, True), (6, False)])
@@ -126,7 +128,7 @@ def test_each_worse_prompt_gets_as_many_questions_and_none_twice(questions, pair
     count = min(pairs, questions // 3)
     assert Counter(chosen.values()) == {prompt: count for prompt in range(3) if count}
     assert set(chosen) <= set(range(questions)) and len(WORSE_PROMPTS) == 3
-    assert chosen == choose(questions, pairs, seed)
+    assert chosen == choose(questions, pairs, seed) and list(chosen.values()) == sorted(chosen.values())
 
 
 def test_questions_are_shuffled_by_the_seed():
