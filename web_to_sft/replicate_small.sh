@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # The paper in miniature: noisy synthetic problems with known truth, a small transformer trained from scratch as converter;
 # how much comes back exactly, and with the right answer: raw, by rules, by the converter. Mean and spread over seeds.
-#   bash web_to_sft/replicate_small.sh                 # with a GPU: 3 seeds, 4,000 steps each
-#   SHORT=1 bash web_to_sft/replicate_small.sh         # a CPU, about 4 minutes a core and seed: 2 seeds, 800 steps
+#   bash web_to_sft/replicate_small.sh                     # prints the table of the README
+#   bash web_to_sft/replicate_small.sh --record            # and leaves it there
+#   GPU=1 bash web_to_sft/replicate_small.sh               # longer and larger: 4,000 steps of 64; not the README's
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
 
-SHORT=${SHORT:-}
-SEEDS=${SEEDS:-$([[ $SHORT ]] && echo "1 2" || echo "1 2 3")}
-STEPS=${STEPS:-$([[ $SHORT ]] && echo 800 || echo 4000)}
-ROWS=${ROWS:-$([[ $SHORT ]] && echo 4000 || echo 30000)}
-BATCH=${BATCH:-$([[ $SHORT ]] && echo 16 || echo 64)}
-HIDDEN=${HIDDEN:-$([[ $SHORT ]] && echo 128 || echo 256)}
-LAYERS=${LAYERS:-$([[ $SHORT ]] && echo 3 || echo 6)}
-OUT=${OUT:-results/web_to_sft/small${SHORT:+_short}}
+GPU=${GPU:-}
+SEEDS=${SEEDS:-1 2 3}
+STEPS=${STEPS:-$([[ $GPU ]] && echo 4000 || echo 400)}
+ROWS=${ROWS:-$([[ $GPU ]] && echo 30000 || echo 4000)}
+BATCH=${BATCH:-$([[ $GPU ]] && echo 64 || echo 16)}
+HIDDEN=${HIDDEN:-$([[ $GPU ]] && echo 256 || echo 128)}
+LAYERS=${LAYERS:-$([[ $GPU ]] && echo 6 || echo 3)}
+OUT=${OUT:-results/web_to_sft/small${GPU:+_gpu}}
 
-SCORES=()
+FIGURES=()
 for seed in $SEEDS; do
     dir=$OUT/seed$seed
     run mkdir -p "$dir"
@@ -32,9 +33,12 @@ for seed in $SEEDS; do
     run python common/training/finetune.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
         --output_dir "$dir/converter" --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
         --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
-        --no_gradient_checkpointing --seed "$seed"
+        --no_gradient_checkpointing --logging_steps 100 --seed "$seed"
     run python web_to_sft/score_small.py --data_path "$dir/test.jsonl" --model_name_or_path "$dir/converter" \
         --prompt_path "$dir/prompt.txt" --save_path "$dir/scores.json"
-    SCORES+=("$dir/scores.json")
+    FIGURES+=("$dir/scores.json")
 done
-run python web_to_sft/score_small.py --table "${SCORES[@]}"
+# shellcheck disable=SC2086
+run python common/report/replication.py --method web_to_sft --seeds $SEEDS --figures "${FIGURES[@]}" \
+    --save_path "$OUT/replicate_small.json" --seconds "$SECONDS" --orders \
+    "exact recovery: raw < rules < converter" "answer right: raw < rules < converter" "$@"

@@ -1,16 +1,14 @@
 """Score what became of a small world's crawl: as crawled, cleaned by rules, rewritten by a trained converter.
 
     python web_to_sft/score_small.py --data_path test.jsonl --model_name_or_path converter --save_path scores.json
-    python web_to_sft/score_small.py --table seed1/scores.json seed2/scores.json
 
 in   test.jsonl of web_to_sft/small_world.py, and the converter that common/training/finetune.py trained
-out  {"raw": {"exact": …, "answer": …}, "rules": …, "converter": …, "rows": …}; --table prints mean and spread
+out  {"raw": {"exact recovery": …, "answer right": …}, "rules": {…}, "converter": {…}}
 """
 
 import argparse
 import json
 import re
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,6 @@ from web_to_sft.cleaning_rules import WRITTEN_OUT_NEWLINES, clean_analysis, solu
 from web_to_sft.conversions import converter_prompt, parse_conversion
 
 NUMBER = re.compile(r"\d+(?:[./]\d+)*")
-METHODS = ("raw", "rules", "converter")
 
 
 def as_crawled(row: dict) -> tuple[str, str]:
@@ -84,41 +81,21 @@ def score(rows: list[dict], results: list[tuple[str, str]]) -> dict[str, float]:
     for row, (question, solution) in zip(rows, results, strict=True):
         exact += (question.strip(), solution.strip()) == (row["clean_question"], row["clean_solution"])
         answers += NUMBER.findall(solution)[-1:] == [row["answer"]]
-    return {"exact": exact / len(rows), "answer": answers / len(rows)}
-
-
-def table(paths: list[str]) -> str:
-    runs = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
-    lines = [f"{'':10} {'exact recovery':>20} {'answer right':>20}   ({len(runs)} seeds, {runs[0]['rows']} rows each)"]
-    for method in METHODS:
-        cells = []
-        for figure in ("exact", "answer"):
-            values = [100 * run[method][figure] for run in runs]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{statistics.mean(values):6.1f} % ± {spread:.1f}")
-        lines.append(f"{method:10} {cells[0]:>20} {cells[1]:>20}")
-    return "\n".join(lines)
+    return {"exact recovery": exact / len(rows), "answer right": answers / len(rows)}
 
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", help="rows with the truth")
-    parser.add_argument("--model_name_or_path", help="trained converter")
-    parser.add_argument("--save_path", help="file of the scores")
+    parser.add_argument("--data_path", required=True, help="rows with the truth")
+    parser.add_argument("--model_name_or_path", required=True, help="trained converter")
+    parser.add_argument("--save_path", required=True, help="file of the scores")
     parser.add_argument("--prompt_path", help="the file that step 2 was given, if any")
     parser.add_argument("--batch_size", type=int, default=64, help="prompts at a time")
-    parser.add_argument("--table", nargs="+", metavar="SCORES", help="only print the table of these score files")
-    args = parser.parse_args()
-    if not args.table and not (args.data_path and args.model_name_or_path and args.save_path):
-        parser.error("give --data_path, --model_name_or_path and --save_path, or --table")
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if args.table:
-        print(table(args.table))
-        return
     prompt = [args.prompt_path] if args.prompt_path else []
     refuse_overlap([*input_files(args.data_path), args.model_name_or_path, *prompt], [args.save_path])
     rows = list(read_rows(args.data_path))
@@ -129,7 +106,7 @@ def main() -> None:
         "rules": [by_rules(row) for row in rows],
         "converter": [parsed(text) for text in texts],
     }
-    scores = {method: score(rows, results[method]) for method in METHODS} | {"rows": len(rows)}
+    scores = {method: score(rows, found) for method, found in results.items()}
     write_text(Path(args.save_path), json.dumps(scores) + "\n")
     print(json.dumps(scores))
 

@@ -5,7 +5,8 @@
 
 in   a file for each seed: {"random": {"accuracy": 0.28}, "IFD": {"accuracy": 0.31}}, a row and its columns
 out  the table, and how many seeds each order holds in, on stdout; the same as JSON: {"command": …, "machine": …,
-     "seconds": …, "seeds": […], "rows": [{"what", "figure", "values", "mean", "spread"}, …], "orders": […]}
+     "seconds": …, "cpu_seconds": …, "seeds": […], "rows": [{"what", "figure", "values", "mean", "spread"}, …],
+     "orders": [{"order", "seeds"}, …]}
 --record leaves both where they are kept: METHOD/replicate_small.json, and between two marks in METHOD/README.md.
 """
 
@@ -97,7 +98,8 @@ def table(record: dict) -> str:
     lines = [f"| | {' | '.join(figures)} |", "|---" * (len(figures) + 1) + "|"]
     lines += [f"| {what} | {' | '.join(cells.get((what, figure), '–') for figure in figures)} |" for what in whats]
     seeds = len(record["seeds"])
-    lines += ["", f"Mean ± standard deviation of {seeds} seeds; {record['seconds']} s on {record['machine']}.", ""]
+    took = f"{record['seconds']} s, {record['cpu_seconds'] or '?'} s of one core, on {record['machine']}"
+    lines += ["", f"Mean ± standard deviation of {seeds} seeds; {took}.", ""]
     lines += [f"- {order['order']}: in {order['seeds']} of {seeds} seeds" for order in record["orders"]]
     return "\n".join(lines).strip()
 
@@ -108,6 +110,15 @@ def machine() -> str:
         return f"{len(os.sched_getaffinity(0))} cores, {cpu[1]}"
     except (OSError, TypeError, AttributeError):  # not Linux, or not of a known kind
         return f"{os.cpu_count()} cores, {platform.machine()}"
+
+
+def computed() -> float | None:
+    """Seconds of one core that the script's commands have taken so far: what another machine's load does not change."""
+    try:
+        fields = Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return round(sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK"), 1)  # cutime, cstime
+    except OSError:  # not Linux
+        return None
 
 
 def renumbered(translated: str, text: str, readme: Path) -> str:
@@ -155,6 +166,7 @@ def main() -> None:
         "command": f"bash {Path(args.method).name}/replicate_small.sh",
         "machine": machine(),
         "seconds": args.seconds,
+        "cpu_seconds": computed(),
         "seeds": args.seeds,
         "rows": summary(runs),
         "orders": [{"order": order, "seeds": holds_in(order, runs)} for order in args.orders],

@@ -1,12 +1,14 @@
-"""Make a small transformer with random weights and a tokenizer of single characters, to train from scratch.
+"""Make a small transformer with random weights and a tokenizer of single characters or words, to train from scratch.
 
     python common/training/small_model.py --data_path converter.jsonl --save_path small_model
 
-in   files of rows; every character of their texts becomes a token
+in   files of rows; every character of their texts becomes a token, or with --tokens words every word: a fifth as many
+     to compute where a small world has few different ones
 out  <save_path>: a Llama model with a ChatML template, which fine-tuning, `transformers serve` and vLLM load
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +27,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 HEAD = 32  # vLLM wants heads of at least that size
+PATTERNS = {"characters": r"[\s\S]", "words": r" ?[^\W\d_]+|[\s\S]"}  # digits are tokens by themselves in both
 
 
 def texts_of(value: Any) -> Iterable[str]:
@@ -35,13 +38,15 @@ def texts_of(value: Any) -> Iterable[str]:
             yield from texts_of(part)
 
 
-def character_tokenizer(characters: Iterable[str], max_length: int) -> Any:
+def tokenizer_of(texts: Iterable[str], kind: str, max_length: int) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokens = [PAD, UNKNOWN, START, END, *sorted(set(characters) | set("\nabcdefghijklmnopqrstuvwxyz"))]
+    of_template = ["\n", "system", "user", "assistant", "abcdefghijklmnopqrstuvwxyz"]
+    found = {token for text in (*of_template, *texts) for token in re.findall(PATTERNS[kind], text)}
+    tokens = [PAD, UNKNOWN, START, END, *sorted(found)]
     tokenizer = Tokenizer(models.WordLevel({token: place for place, token in enumerate(tokens)}, UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERNS[kind]), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -78,11 +83,12 @@ def small_model(tokenizer: Any, hidden: int, layers: int, seed: int) -> Any:
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, nargs="+", help="files whose characters are the vocabulary")
+    parser.add_argument("--data_path", required=True, nargs="+", help="files whose texts are the vocabulary")
     parser.add_argument("--save_path", required=True, help="folder to write")
     parser.add_argument("--hidden", type=positive, default=256, help="width, a multiple of 32")
     parser.add_argument("--layers", type=positive, default=4, help="layers of the transformer")
-    parser.add_argument("--max_length", type=positive, default=1024, help="tokens, here characters")
+    parser.add_argument("--tokens", choices=PATTERNS, default="characters", help="what a token is")
+    parser.add_argument("--max_length", type=positive, default=1024, help="tokens")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     args = parser.parse_args()
     if args.hidden % HEAD:
@@ -96,12 +102,12 @@ def main() -> None:
     refuse_overlap([file for path in args.data_path for file in input_files(path)], [args.save_path])
     refuse_foreign(Path(args.save_path))
     rows = [row for path in args.data_path for row in read_rows(path)]
-    tokenizer = character_tokenizer((character for text in texts_of(rows) for character in text), args.max_length)
+    tokenizer = tokenizer_of(texts_of(rows), args.tokens, args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)
     begin(Path(args.save_path), vars(args))
     model.save_pretrained(args.save_path)
     tokenizer.save_pretrained(args.save_path)
-    print(f"{args.save_path}: {model.num_parameters():,} parameters, {len(tokenizer):,} characters")
+    print(f"{args.save_path}: {model.num_parameters():,} parameters, {len(tokenizer):,} tokens")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def place(tmp_path_factory):
     """A folder with rows and a model that has learned nothing."""
     folder = tmp_path_factory.mktemp("finetune")
     write_rows(folder / "rows.jsonl", ROWS)
-    tokenizer = small_model.character_tokenizer("0123456789+=?", max_length=64)
+    tokenizer = small_model.tokenizer_of(["0123456789+=?"], "characters", max_length=64)
     small_model.small_model(tokenizer, hidden=32, layers=1, seed=0).save_pretrained(folder / "start")
     tokenizer.save_pretrained(folder / "start")
     return folder

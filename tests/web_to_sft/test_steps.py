@@ -473,20 +473,11 @@ def test_small_world_is_reproducible_and_its_truth_is_true(call, tmp_path):
 def test_scores_of_raw_rules_and_perfection():
     row = {"question": "【题文】甲有3个", "raw_analysis": "【解答】3+4，=7，一共七个．【点睛】加法．", "answer": "7"}
     row |= {"clean_question": "甲有3个", "clean_solution": "3+4=7，一共七个．"}
-    assert score_small.score([row], [score_small.as_crawled(row)]) == {"exact": 0.0, "answer": 1.0}
-    assert score_small.score([row], [score_small.by_rules(row)]) == {"exact": 1.0, "answer": 1.0}
-    assert (
-        score_small.score([row], [score_small.parsed("[问题]\n甲有3个\n\n[答案]\n3+4=7，一共七个．")])["exact"] == 1.0
-    )
-    assert score_small.score([row], [score_small.parsed(NOT_MATHS)]) == {"exact": 0.0, "answer": 0.0}
-
-
-def test_table_gives_mean_and_spread(tmp_path):
-    for seed, share in ((1, 0.5), (2, 0.7)):
-        scores = {name: {"exact": share, "answer": share} for name in score_small.METHODS} | {"rows": 10}
-        (tmp_path / f"{seed}.json").write_text(json.dumps(scores), encoding="utf-8")
-    printed = score_small.table([str(tmp_path / "1.json"), str(tmp_path / "2.json")])
-    assert printed.count("60.0 % ± 14.1") == 6 and "2 seeds" in printed
+    assert score_small.score([row], [score_small.as_crawled(row)]) == {"exact recovery": 0.0, "answer right": 1.0}
+    assert score_small.score([row], [score_small.by_rules(row)]) == {"exact recovery": 1.0, "answer right": 1.0}
+    converted = score_small.parsed("[问题]\n甲有3个\n\n[答案]\n3+4=7，一共七个．")
+    assert score_small.score([row], [converted])["exact recovery"] == 1.0
+    assert score_small.score([row], [score_small.parsed(NOT_MATHS)]) == {"exact recovery": 0.0, "answer right": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -570,7 +561,7 @@ def test_the_readme_names_every_point_with_its_switch(repairs):
             ["vllm serve", "eval/evaluate_ape210k.py", "eval/cmath_eval.py", "eval/compare_with_paper.py"],
         ),
         ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft/step4_convert_web.py"]),
-        ("replicate_small.sh", ["small_world.py", "small_model.py", "finetune.py", "score_small.py --table"]),
+        ("replicate_small.sh", ["small_world.py", "small_model.py", "finetune.py", "score_small.py", "replication.py"]),
     ],
 )
 def test_launchers_print_their_commands_under_dry_run(script, expected):

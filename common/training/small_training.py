@@ -1,0 +1,105 @@
+"""Train small models and question them in one process, without a trainer's seconds at each start: for the replications.
+
+    model, tokenizer = load("start")
+    train(model, [encode(tokenizer, as_messages(row)) for row in rows], tokens=100_000, learning_rate=1e-3, seed=1)
+    written(model, tokenizer, rows)        # what it answers, greedily
+    losses(model, tokenizer, examples)     # mean loss of each example's labels
+
+`tokens` counts every token that the model sees, prompts too: what is equal when data sets are compared. For what is
+small; anything else is trained by common/training/finetune.py.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.conversations import as_messages, templated
+from common.training import hush_bars
+from common.training.examples import NO_LOSS, Example
+
+WARM_UP = 0.05  # of all tokens; from there to none along half a cosine
+
+
+def load(path: str | Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    hush_bars()
+    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval(), tokenizer
+
+
+def padded(examples: Sequence[Example], pad: int) -> dict[str, Any]:
+    """One batch, padded in front."""
+    import torch
+
+    longest = max(len(example["input_ids"]) for example in examples)
+
+    def rows(name: str, fill: int) -> Any:
+        return torch.tensor([[fill] * (longest - len(example[name])) + list(example[name]) for example in examples])
+
+    ids = rows("input_ids", pad)
+    mask = [[0] * (longest - len(example["input_ids"])) + [1] * len(example["input_ids"]) for example in examples]
+    return {"input_ids": ids, "labels": rows("labels", NO_LOSS), "attention_mask": torch.tensor(mask)}
+
+
+def batches(examples: Sequence[Example], batch_size: int, rng: random.Random) -> Iterator[list[Example]]:
+    """Round after round, shuffled anew; examples of like length together, so that little is padding."""
+    while True:
+        order = rng.sample(examples, len(examples))
+        for start in range(0, len(order), 16 * batch_size):
+            alike = sorted(order[start : start + 16 * batch_size], key=lambda example: len(example["input_ids"]))
+            groups = [alike[at : at + batch_size] for at in range(0, len(alike), batch_size)]
+            yield from rng.sample(groups, len(groups))
+
+
+def train(
+    model: Any, examples: Sequence[Example], *, tokens: int, learning_rate: float, seed: int, batch_size: int = 16
+) -> None:
+    """In place, until so many tokens are seen."""
+    import torch
+
+    torch.manual_seed(seed)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    seen, pad = 0, model.config.pad_token_id
+    for batch in batches(examples, batch_size, random.Random(seed)):
+        share = seen / tokens
+        if share >= 1:
+            break
+        rate = min(1.0, (share + 1e-3) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * share))
+        optimizer.param_groups[0]["lr"] = learning_rate * rate
+        model(**padded(batch, pad)).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        seen += sum(len(example["input_ids"]) for example in batch)
+    model.eval()
+
+
+def losses(model: Any, examples: Sequence[Example], batch_size: int = 128) -> list[float]:
+    """Of each example, the mean over its labels."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    found: list[float] = []
+    for start in range(0, len(examples), batch_size):
+        batch = padded(examples[start : start + batch_size], model.config.pad_token_id)
+        labels = batch.pop("labels")[:, 1:]
+        with torch.inference_mode():
+            logits = model(**batch).logits[:, :-1]
+        each = cross_entropy(logits.transpose(1, 2), labels, ignore_index=NO_LOSS, reduction="none")
+        found += (each.sum(1) / (labels != NO_LOSS).sum(1)).tolist()
+    return found
+
+
+def written(model: Any, tokenizer: Any, rows: Sequence[dict], most_tokens: int = 48) -> list[str]:
+    """Its greedy answer to the first turn of each conversation."""
+    prompts = [templated(tokenizer, as_messages(row)[:1], add_generation_prompt=True) for row in rows]
+    batch = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    answers = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
+    texts = tokenizer.batch_decode(answers[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [text.strip() for text in texts]
