@@ -98,7 +98,8 @@ def table(record: dict) -> str:
     lines = [f"| | {' | '.join(figures)} |", "|---" * (len(figures) + 1) + "|"]
     lines += [f"| {what} | {' | '.join(cells.get((what, figure), '–') for figure in figures)} |" for what in whats]
     seeds = len(record["seeds"])
-    took = f"{record['seconds']} s, {record['cpu_seconds'] or '?'} s of one core, on {record['machine']}"
+    computed = f" ({record['cpu_seconds']} s of one core)" if record.get("cpu_seconds") else ""
+    took = f"{record['seconds']} s{computed} on {record['machine']}"
     lines += ["", f"Mean ± standard deviation of {seeds} seeds; {took}.", ""]
     lines += [f"- {order['order']}: in {order['seeds']} of {seeds} seeds" for order in record["orders"]]
     return "\n".join(lines).strip()
@@ -112,7 +113,7 @@ def machine() -> str:
         return f"{os.cpu_count()} cores, {platform.machine()}"
 
 
-def computed() -> float | None:
+def cpu_seconds() -> float | None:
     """Seconds of one core that the script's commands have taken so far: what another machine's load does not change."""
     try:
         fields = Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -166,7 +167,7 @@ def main() -> None:
         "command": f"bash {Path(args.method).name}/replicate_small.sh",
         "machine": machine(),
         "seconds": args.seconds,
-        "cpu_seconds": computed(),
+        "cpu_seconds": cpu_seconds(),
         "seeds": args.seeds,
         "rows": summary(runs),
         "orders": [{"order": order, "seeds": holds_in(order, runs)} for order in args.orders],
