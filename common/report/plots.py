@@ -35,7 +35,7 @@ def histogram(groups: Mapping[str, Sequence[float]], ordered: Sequence[float], u
             pixels = (BOTTOM - TOP) * tall / top
             drawn.append(
                 {
-                    "group": number % 4,
+                    "group": number % 5,
                     "x": round(LEFT + place * wide + 1, 1),
                     "y": round(BOTTOM - pixels, 1),
                     "width": round(max(wide - 2, 1), 1),
@@ -70,7 +70,7 @@ def curves(lines: Mapping[str, Sequence[tuple[float, float]]]) -> dict:
             dict(zip("xy", place(x, y), strict=True)) | {"label": f"{group}: {x:,.4g}, {y:,.4g}"} for x, y in points
         ]
         path = " ".join(f"{mark['x']},{mark['y']}" for mark in marks)
-        drawn.append({"group": number % 4, "points": path, "marks": marks})
+        drawn.append({"group": number % 5, "points": path, "marks": marks})
     columns = [{"at": place(tick, 0)[0], "label": _label(tick)} for tick in _ticks(low, high) if low <= tick <= high]
     rows = [{"at": place(low, tick)[1], "label": _label(tick)} for tick in ticks]
     return _plot([], 1, columns, False) | {"rows": rows, "bars": [], "curves": drawn}
