@@ -28,7 +28,8 @@ def need(row: dict, key: str, kind: type | tuple[type, ...] = str) -> Any:
     if key not in row:
         raise BadValue(f"no key {key!r}; the row has {', '.join(map(repr, row)) or 'no keys'}")
     if not isinstance(row[key], kind):
-        raise BadValue(f"{key!r} is a {type(row[key]).__name__}, expected {getattr(kind, '__name__', kind)}")
+        names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise BadValue(f"{key!r} is a {type(row[key]).__name__}, expected {names}")
     return row[key]
 
 

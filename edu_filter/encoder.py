@@ -12,6 +12,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -44,6 +45,8 @@ class Tokenizer:
         start = next(at for at in range(len(alone)) if alone[at : at + len(word)] == word)
         self.before, self.after = alone[:start], alone[start + len(word) :]
         self.room = max_length - len(self.before) - len(self.after)
+        if self.room < 1:
+            raise BadInput(f"--max_length {max_length}: leaves no room for text beside what begins and ends each one")
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self.rules = json.loads(self._backend.to_str()) if self._backend is not None else None
         self._cuts_at_blanks = self.rules is not None and splits_at_blanks(self.rules)
@@ -106,8 +109,18 @@ class Tokenizer:
         if self._backend is not None:
             self._backend.no_truncation()  # which the tokenizer's file, or another call, may have set
             self._backend.no_padding()
-            return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+            texts = [sound(text) for text in texts]
+            return [found.ids for found in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
         return [self.hf(text, add_special_tokens=False, verbose=False)["input_ids"] for text in texts]
+
+
+def sound(text: str) -> str:
+    """Half a surrogate pair, as a careless cut leaves it, is no text for a tokenizer."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text
 
 
 def splits_at_blanks(tokenizer: dict) -> bool:
@@ -226,6 +239,11 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def named(name: str) -> Iterator[None]:
+    folder = Path(name)
+    if folder.exists() and not (folder / "config.json").exists():
+        raise BadInput(f"{name}: is no folder of a model, it has no config.json")
+    if folder.is_absolute() and not folder.exists():
+        raise BadInput(f"{name}: does not exist")
     try:
         yield
     except (OSError, ValueError, KeyError) as error:

@@ -42,6 +42,8 @@ class RatingsStep(Step):
 def read_rating(row: dict, rating_key: str, paper_exact: bool) -> tuple[float, int]:
     """The rating as a number, and the class that is learned."""
     rating = need(row, rating_key, (int, float, str))
+    if isinstance(rating, bool):
+        raise BadValue(f"{rating_key!r} is {rating}, not a number")
     try:
         if paper_exact:
             text = rating if isinstance(rating, str) else f"{rating:g}"
@@ -67,6 +69,18 @@ def read_rated(step: Step, args: argparse.Namespace) -> list:
     if len(found) < 2:
         raise BadInput(f"{args.json_file}: a head needs at least two rated rows, there are {len(found)}")
     return found
+
+
+def above_zero(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0")
+    return value
+
+
+def part(text: str) -> float:
+    if not 0 < (value := float(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0, less than 1")
+    return value
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,14 +112,16 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--num_train_epochs", type=positive, default=60, help="over the training rows")
     group.add_argument("--train_batch_size", type=positive, default=2800, help="rows of a step")
     group.add_argument("--eval_batch_size", type=positive, default=1024, help="rows scored at once")
-    group.add_argument("--learning_rate", type=float, default=3e-4, help="at the start; falls to 0 in a straight line")
+    group.add_argument(
+        "--learning_rate", type=above_zero, default=3e-4, help="at the start; falls to 0 in a straight line"
+    )
     group.add_argument("--eval_steps", type=positive, help="steps between evaluations; without it an epoch")
     group.add_argument("--logging_steps", type=positive, default=5, help="steps between two lines of the log")
     group.add_argument("--patience", type=positive, help="end after so many evaluations without a better one")
     group.add_argument(
         "--balance", choices=["none", "class", "lang"], default="none", help="draw rare classes or languages more often"
     )
-    group.add_argument("--test_share", type=float, default=0.05, help="share of rows that is held out")
+    group.add_argument("--test_share", type=part, default=0.05, help="share of rows that is held out")
     group.add_argument(
         "--seed", type=int, default=0, help="of the head's start, the order of rows, and which are held out"
     )
@@ -162,7 +178,8 @@ def main() -> None:
     if args.use_wandb:
         log_to_wandb(result.history, args.wandb_project, args.wandb_entity, vars(args))
     head = result.metrics["head"]
-    print(f"macro-F1 {head['f1_macro']:.3f}, F1 at 3 {head['at_3']['f1']:.3f} on {head['rows']:,} held-out rows")
+    macro = "–" if head["f1_macro"] is None else f"{head['f1_macro']:.3f}"  # of one row or none
+    print(f"macro-F1 {macro}, F1 at 3 {head['at_3']['f1']:.3f} on {head['rows']:,} held-out rows")
 
 
 if __name__ == "__main__":

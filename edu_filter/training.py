@@ -90,6 +90,10 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: Path) -> Res
         (train_rows, test_rows), facts = released_split(labels.tolist()), {}
     else:
         train_rows, test_rows, facts = split(labels.tolist(), texts, settings.test_share, SEED + settings.seed)
+    if not train_rows:
+        raise BadInput(
+            f"nothing to train on: of {len(rated):,} rated rows {len(test_rows):,} are held out, the rest are copies"
+        )
     scorer = new_scorer(settings.base_model, settings.head, settings.pooling, settings.seed, settings.max_length)
     scorer.to(settings.device, DTYPES[settings.dtype])
     start = {name: value.clone() for name, value in scorer.head.state_dict().items()}
