@@ -9,6 +9,7 @@ out  those that are kept, in the order of the input, in one file or dataset fold
 
 import argparse
 import json
+import math
 import sys
 from array import array
 from collections.abc import Callable
@@ -36,6 +37,8 @@ def by_language(path: str, text_column: str) -> Keep:
     """Thresholds of a file {"es": 2.7, "pt": 2.4, "default": 2.5}; --lang's default is the row's own column."""
     try:
         thresholds = {lang: float(least) for lang, least in json.loads(Path(path).read_text(encoding="utf-8")).items()}
+        if not all(map(math.isfinite, thresholds.values())):
+            raise ValueError("one is not a number")
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise BadInput(f'{path}: not thresholds like {{"es": 2.7, "default": 2.5}}: {error}') from None
 
@@ -86,6 +89,12 @@ def share(text: str) -> float:
     return value
 
 
+def number(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return value
+
+
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -98,7 +107,7 @@ def parse_args() -> argparse.Namespace:
     how.add_argument("--score", type=int, help="least int_score: 3 keeps scores of 2.5 and more")
     how.add_argument("--threshold", type=float, help="least score, not rounded")
     how.add_argument("--keep_share", type=share, help="exactly this share of the rows, the best ones")
-    how.add_argument("--keep_num", type=int, help="exactly so many rows, the best ones")
+    how.add_argument("--keep_num", type=number, help="exactly so many rows, the best ones")
     how.add_argument("--per_lang", help='file with a threshold for each language: {"es": 2.7, "default": 2.5}')
     parser.add_argument("--text_column", default="texto", help="key of the text, for --per_lang without a lang column")
     parser.add_argument("--num_proc", type=int, help="of the released command; one process keeps up with a disk")

@@ -8,7 +8,9 @@ out  out/plots/STEM_domains.png and STEM_usecases.png for each, all_*.png for al
 """
 
 import argparse
+import functools
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import BadInput
 from common.program import make_parser, run_main
 from common.rows import SIDE_FILES, read_rows, refuse_overlap, replacing, write_text
-from edu_filter.labels import KINDS, load_taxonomy
+from edu_filter.labels import KINDS, Taxonomy, load_taxonomy
 from edu_filter.shares import AXES, SHOWN, TICKS, TITLES, Share, released_caption, released_shares, shares
 
 FILES = {"domains": "domains", "use_cases": "usecases"}
+CHINESE_FONTS = "SansCJK|SourceHan|wqy|PingFang|msyh|simhei|CJK"
 RELEASED_NAMES = "usecasesdomains_*.json"
 
 
@@ -53,9 +56,8 @@ def read_released(file: Path) -> list[dict] | None:
     return list(entries.values())
 
 
-def names_of(file: Path, lang: str) -> dict[str, list[list[str]]]:
+def names_of(file: Path, taxonomy: Taxonomy, lang: str) -> dict[str, list[list[str]]]:
     """Lists of names, one a row, by kind; ids as their names in one language."""
-    taxonomy = load_taxonomy()
     entries = read_released(file)
     names: dict[str, list[list[str]]] = {kind: [] for kind in KINDS}
     for row in read_rows(file) if entries is None else entries:
@@ -78,11 +80,25 @@ def describe(names: dict[str, list[list[str]]]) -> dict:
     }
 
 
+@functools.cache
+def fonts() -> list[str]:
+    """The usual one, and behind it one with Chinese characters if there is any."""
+    from matplotlib.font_manager import FontProperties, findSystemFonts, fontManager
+
+    found = (file for file in findSystemFonts() if re.search(CHINESE_FONTS, Path(file).name, re.I))
+    files = sorted(found, key=lambda file: ("Regular" not in file, file))
+    for file in files[:1]:
+        fontManager.addfont(file)
+    return ["DejaVu Sans", *(FontProperties(fname=file).get_name() for file in files[:1])]
+
+
 def plot(found: Sequence[Share], kind: str, caption: str, path: Path) -> None:
     """Bars of the commonest names, in percent of all names, as in the released figures."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["font.family"] = fonts()
     figure = Figure(figsize=(12, 6))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -117,13 +133,16 @@ def plot_released(files: Sequence[Path], combined: bool, output_dir: Path) -> di
     return {stem: described}
 
 
-def plot_all(files: Sequence[Path], lang: str, output_dir: Path) -> dict:
+def plot_all(files: Sequence[Path], taxonomy: Taxonomy, lang: str, output_dir: Path) -> dict:
     """Each file's figures, and all files' together: once as one set, once each set alike."""
     described = {}
     together: dict[str, list[list[str]]] = {kind: [] for kind in KINDS}
     for file in files:
-        names = names_of(file, lang)
-        described[file.name.partition(".")[0]] = describe(names)
+        stem = file.name.partition(".")[0]
+        if stem in described or (stem == "all" and len(files) > 1):
+            raise BadInput(f"{file}: another figure is called {stem}; name the label files apart")
+        names = names_of(file, taxonomy, lang)
+        described[stem] = describe(names)
         for kind in KINDS:
             together[kind] += names[kind]
     if len(files) > 1:
@@ -155,6 +174,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--result_path", "--data_path", dest="result_path", required=True, help="label file or folder")
     parser.add_argument("--output_dir", required=True, help="folder of the figures")
     parser.add_argument("--lang", default="es", help="language of the names")
+    parser.add_argument("--taxonomy", help="the file of names that step 5 was given")
     parser.add_argument(
         "--exclude", action="append", default=[], help="file names to leave out, '*toxicity*'; repeatable"
     )
@@ -176,7 +196,8 @@ def main() -> None:
     if args.paper_exact:
         described = plot_released(files, Path(args.result_path).is_dir(), output_dir)
     else:
-        described = plot_all(files, args.lang, output_dir)
+        taxonomy = load_taxonomy(args.taxonomy) if args.taxonomy else load_taxonomy()
+        described = plot_all(files, taxonomy, args.lang, output_dir)
     write_text(output_dir / "shares.json", json.dumps(described, ensure_ascii=False, indent=1))
     print(f"{output_dir}: figures of {', '.join(described)}")
 

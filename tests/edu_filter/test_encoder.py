@@ -52,6 +52,13 @@ def test_early_cuts_change_no_token(encoders, documents, shape):
     assert [text.cut for text in found] == [length > LENGTH for length in lengths]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_half_a_surrogate_pair_is_read_as_a_question_mark(encoders, shape):
+    tokenizer = Tokenizer.load(str(encoders[shape]))
+    half, sound = tokenizer(["a \ud800 b" * 50, "a ? b" * 50])
+    assert half.ids == sound.ids and len(tokenizer.windows(["\udfff"])[0]) == 1
+
+
 def test_texts_are_cut_only_where_no_token_can_span_the_cut():
     assert splits_at_blanks({"pre_tokenizer": {"type": "BertPreTokenizer"}})
     assert not splits_at_blanks({"pre_tokenizer": {"type": "ByteLevel", "use_regex": False}})

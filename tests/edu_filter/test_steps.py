@@ -277,6 +277,52 @@ def test_ratings_off_the_scale_are_named_or_set_aside(run, encoders, tmp_path):
     assert len(rejected(tmp_path / "head" / "predictions.jsonl")) == 5
 
 
+TRAIN = [{"texto": f"texto {row}", "rating": row % 6} for row in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "why"),
+    [
+        ([{"texto": "igual", "rating": row % 6} for row in range(60)], [], "nothing to train on: of 60 rated rows 6"),
+        ([*TRAIN, {"texto": "a", "rating": True}], [], "row 30: 'rating' is True, not a number"),
+        ([*TRAIN, {"texto": "a", "rating": [3]}], [], "'rating' is a list, expected int or float or str"),
+        (TRAIN[:1], [], "at least two rated rows"),
+        (TRAIN, ["--max_length", 2], "leaves no room for text"),
+        (TRAIN, ["--base_model", "/no/such/model"], "/no/such/model: does not exist"),
+        (TRAIN, ["--base_model", SAMPLE], "is no folder of a model, it has no config.json"),
+    ],
+)
+def test_what_no_head_can_be_trained_on_is_said_in_a_sentence(run, encoders, tmp_path, rows, words, why):
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(CommonError, match=why):
+        run(step2_train_head, "--json_file", tmp_path / "r.jsonl", "--checkpoint_dir", tmp_path / "head",
+            "--base_model", encoders["bert"], *words)  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [TRAIN[:2], TRAIN[:3], [{"texto": f"{row}", "rating": 2} for row in range(12)]])
+def test_a_held_out_row_or_none_is_no_error(run, encoders, tmp_path, capsys, rows):
+    write_rows(tmp_path / "r.jsonl", rows)
+    run(step2_train_head, "--json_file", tmp_path / "r.jsonl", "--checkpoint_dir", tmp_path / "head",
+        "--base_model", encoders["bert"], "--num_train_epochs", 1)  # fmt: skip
+    assert "macro-F1 – " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--test_share", "0"]),
+        (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--test_share", "1"]),
+        (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--learning_rate", "nan"]),
+        (step4_filter, ["--data_path", "x", "--save_path", "y.jsonl", "--keep_num", "-1"]),
+        (step4_filter, ["--data_path", "x", "--save_path", "y.jsonl", "--keep_share", "nan"]),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(run, step, words):
+    with pytest.raises(SystemExit) as ended:
+        run(step, *words)
+    assert ended.value.code == 2
+
+
 # ---------------------------------------------------------------- the rater
 
 
@@ -510,6 +556,21 @@ def test_shares_of_several_data_sets(run, url, tmp_path):
         assert (tmp_path / "plots" / f"{name}_domains.png").stat().st_size > 5000
     assert {share["name"]: share["count"] for share in shares["all"]["domains"]} == counts
     assert sum(share["of_names"] for share in shares["all"]["use_cases"]) == pytest.approx(100)
+
+
+def test_names_of_ones_own_taxonomy_are_drawn_and_no_figure_is_overwritten(run, tmp_path):
+    mine = {"none": {"zh": "无"}, "domains": [
+        {"id": "history", "names": {"zh": "历史"}, "use_cases": [{"id": "wars", "names": {"zh": "战争、和平"}}]}
+    ]}  # fmt: skip
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    write_rows(tmp_path / "labels" / "a.jsonl", [{"texto": "x", "domains": ["history"], "use_cases": ["wars"]}] * 3)
+    words = ["--result_path", tmp_path / "labels", "--output_dir", tmp_path / "plots", "--lang", "zh"]
+    run(step6_plot_labels, *words, "--taxonomy", tmp_path / "mine.json")
+    shares = json.loads((tmp_path / "plots" / "shares.json").read_text(encoding="utf-8"))
+    assert [shares["a"][kind][0]["name"] for kind in ("domains", "use_cases")] == ["历史", "战争、和平"]
+    write_rows(tmp_path / "labels" / "a.v2.jsonl", [{"domains": [], "use_cases": []}])
+    with pytest.raises(BadInput, match="another figure is called a"):
+        run(step6_plot_labels, *words)
 
 
 @pytest.mark.parametrize("exact", [False, True])
