@@ -9,6 +9,7 @@ from common.errors import BadInput, Reject
 from common.languages import PROMPT_LANGUAGES, detect_language
 from common.llm import Request
 from common.manifest import hash_text
+from common.program import positive
 from common.prompts import fill, load_prompt
 from common.rows import count_rows, input_files
 from common.step import need
@@ -25,6 +26,12 @@ RELEASED_SAMPLING = {
 RELEASED_COLUMN = "texto"
 
 
+def not_negative(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return value
+
+
 def add_document_arguments(parser: argparse.ArgumentParser, prompt: str) -> None:
     group = parser.add_argument_group("documents")
     group.add_argument(
@@ -38,12 +45,14 @@ def add_document_arguments(parser: argparse.ArgumentParser, prompt: str) -> None
     group.add_argument(
         "--lang", choices=["auto", *PROMPT_LANGUAGES], default="auto", help="of the prompts; auto: each document's own"
     )
-    group.add_argument("--max_chars", type=int, default=MAX_CHARS, help="of a document that the model sees; 0: all")
+    group.add_argument(
+        "--max_chars", type=not_negative, default=MAX_CHARS, help="of a document that the model sees; 0: all"
+    )
     group.add_argument("--prompt_path", help=f"your prompt, with {MARKER} or {{text}} where the document goes")
     group.add_argument("--prompt_folder", help=f"folder with your {prompt}.LANG.txt; languages it lacks are ours")
     group = parser.add_argument_group("the released command")
     group.add_argument("--model_path", help="the same as --model")
-    group.add_argument("--batch_size", type=int, default=500, help="decides which rows --paper_exact leaves out")
+    group.add_argument("--batch_size", type=positive, default=500, help="decides which rows --paper_exact leaves out")
     group.add_argument("--download_dir", help="the server's: see the launcher")
     group.add_argument("--tensor_parallel_size", type=int, help="the server's: see the launcher")
     group.add_argument(
@@ -128,6 +137,8 @@ def count_documents(path: str, split: str | None) -> int:
 
 
 def prompts_of(args: argparse.Namespace, name: str) -> Prompts:
+    if args.prompt_folder and not Path(args.prompt_folder).is_dir():
+        raise BadInput(f"--prompt_folder {args.prompt_folder}: no such folder")
     return Prompts(name, args.lang, args.prompt_path, args.prompt_folder, args.max_chars, args.paper_exact)
 
 

@@ -22,9 +22,10 @@ from common.llm import LLMOptions, add_llm_arguments, llm_options, work_rows
 from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_rows, write_text
 from common.step import Step, add_step_arguments, need, step_options
-from edu_filter.asking import MAX_CHARS, Prompts
+from edu_filter.asking import MAX_CHARS, Prompts, not_negative
 from edu_filter.metrics import agreement, drift
 from edu_filter.rater import rate
+from edu_filter.ratings import HIGHEST
 from edu_filter.sampling import SampledStep, sample_rows, sampler
 
 SENTINELS = 50
@@ -36,7 +37,7 @@ def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptio
     work = rate(prompts, args.text_column, args.rating_key, args.model, args.max_tokens, args.max_attempts)
 
     async def again(row: dict, ask: object) -> dict:
-        return await work(row, ask) | {"first_rating": need(row, args.rating_key, (int, float))}
+        return await work(row, ask) | {"first_rating": rating_of(row, args.rating_key)}
 
     sample = sampler(args.agree_num, args.seed)
     figures = Path(args.save_path).with_suffix(".json")
@@ -51,10 +52,16 @@ def second_ratings(args: argparse.Namespace, prompts: Prompts, options: LLMOptio
     )
 
 
+def rating_of(row: dict, key: str) -> float:
+    if not 0 <= (rating := need(row, key, (int, float))) <= HIGHEST:
+        raise BadValue(f"{key!r} is {rating}, not 0 to {HIGHEST}")
+    return rating
+
+
 def texts_and_ratings(path: str, column: str, key: str) -> Iterator[tuple[str, float]]:
     for index, row in enumerate(read_rows(path)):
         try:
-            yield need(row, column), need(row, key, (int, float))
+            yield need(row, column), rating_of(row, key)
         except BadValue as why:
             raise BadRow(path, index, why.reason) from None
 
@@ -114,7 +121,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--agree_num", type=positive, default=500, help="rows that are rated a second time")
     parser.add_argument("--second_prompt", help="file of the second prompt; without it our other rubric")
     parser.add_argument("--prompt_path", help="file of the first prompt, for the sentinels; without it ours")
-    parser.add_argument("--max_chars", type=int, default=MAX_CHARS, help="of a document that the model sees; 0: all")
+    parser.add_argument(
+        "--max_chars", type=not_negative, default=MAX_CHARS, help="of a document that the model sees; 0: all"
+    )
     parser.add_argument("--human", help="rows with a rating by hand, of some of the same texts")
     parser.add_argument("--sentinels", help="folder of a fixed set of documents, asked again in every run")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")

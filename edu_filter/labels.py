@@ -76,9 +76,14 @@ def load_taxonomy(path: str = str(Path(__file__).with_name("domains.json"))) -> 
         names = {kind: {e["id"]: e["names"] for e in entries[kind]} | {"none": data["none"]} for kind in KINDS}
         domain_of = {use["id"]: domain["id"] for domain in data["domains"] for use in domain["use_cases"]}
         ids = {
-            kind: {_key(name): identity for identity, by_lang in names[kind].items() for name in by_lang.values()}
+            kind: {_key(name): one for one, by_lang in names[kind].items() for name in (one, *by_lang.values())}
             for kind in KINDS
         }
+        listed_ids = [(kind, entry["id"]) for kind in KINDS for entry in entries[kind]]
+        if twice := [identity for kind, identity in listed_ids if listed_ids.count((kind, identity)) > 1]:
+            raise ValueError(f"{twice[0]} is there twice")
+        if not entries["domains"]:
+            raise ValueError("it has no domains")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: not a taxonomy like edu_filter/domains.json: {error!r}") from None
     return Taxonomy(ids, names, domain_of, {domain["id"]: domain.get("about", {}) for domain in data["domains"]})

@@ -24,7 +24,7 @@ from common.languages import detect_language
 from common.program import make_parser, run_main
 from common.rows import input_files, scan_rows
 from common.step import Step, add_step_arguments, map_rows, need, step_options
-from edu_filter.asking import documents
+from edu_filter.asking import documents, not_negative
 
 Keep = Callable[[dict], bool]
 
@@ -89,12 +89,6 @@ def share(text: str) -> float:
     return value
 
 
-def number(text: str) -> int:
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
-    return value
-
-
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
@@ -107,7 +101,7 @@ def parse_args() -> argparse.Namespace:
     how.add_argument("--score", type=int, help="least int_score: 3 keeps scores of 2.5 and more")
     how.add_argument("--threshold", type=float, help="least score, not rounded")
     how.add_argument("--keep_share", type=share, help="exactly this share of the rows, the best ones")
-    how.add_argument("--keep_num", type=number, help="exactly so many rows, the best ones")
+    how.add_argument("--keep_num", type=not_negative, help="exactly so many rows, the best ones")
     how.add_argument("--per_lang", help='file with a threshold for each language: {"es": 2.7, "default": 2.5}')
     parser.add_argument("--text_column", default="texto", help="key of the text, for --per_lang without a lang column")
     parser.add_argument("--num_proc", type=int, help="of the released command; one process keeps up with a disk")

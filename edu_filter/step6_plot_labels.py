@@ -51,7 +51,9 @@ def read_released(file: Path) -> list[dict] | None:
         return None  # an object a line
     if not isinstance(entries, dict):
         return None
-    if not all(isinstance(entry, dict) and set(KINDS) <= entry.keys() for entry in entries.values()):
+    if not all(
+        isinstance(one, dict) and all(isinstance(one.get(k, 0), str | None) for k in KINDS) for one in entries.values()
+    ):
         raise BadInput(f'{file}: not {{"0": {{"domains": "...", "use_cases": "..."}}}} as step 5 writes it')
     return list(entries.values())
 
@@ -65,8 +67,10 @@ def names_of(file: Path, taxonomy: Taxonomy, lang: str) -> dict[str, list[list[s
             value = row.get(kind)
             if isinstance(value, list):
                 found = [taxonomy.name(kind, identity, lang) for identity in value] + row.get(f"other_{kind}", [])
-            else:
+            elif isinstance(value, str | None):
                 found = [name.strip() for name in (value or "").split(",") if name.strip()]
+            else:
+                raise BadInput(f"{file}: {kind!r} is {value!r}; expected a list of names, a text or null")
             names[kind].append(found)
     return names
 

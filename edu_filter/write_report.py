@@ -12,7 +12,7 @@ import heapq
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,7 @@ def corpus_counts(folder: Path) -> Counter[str]:
     return counts
 
 
-def corpus_section(folder: Path, counts: Counter[str]) -> str:
+def corpus_section(counts: Counter[str]) -> str:
     total, tokens = counts["rows"] or 1, counts["tokens"] or 1
     kept, kept_tokens = kept_at(counts), kept_at(counts, "tokens")
     langs = Counter()
@@ -273,6 +273,35 @@ def label_section(shares: Mapping[str, Any]) -> str:
     return report.section("Domains and use cases", report.side_by_side(*parts))
 
 
+def drawn(path: Path, make: Callable[[Any], list[str]]) -> list[str]:
+    """The sections on what one file or folder holds; none if it is not there."""
+    if not path.exists():
+        return []
+    try:
+        return make(path if path.is_dir() or path.suffix == ".jsonl" else read_json(path))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: does not hold what a run of edu_filter leaves there: {error!r}") from error
+
+
+def parts_of(folder: Path, text_column: str) -> list[tuple[Path, Callable[[Any], list[str]]]]:
+    """The page, from top to bottom."""
+    scored = folder / "scored"
+    return [
+        (folder / "ratings.jsonl", lambda path: [rater_section(path)]),
+        (folder / "agreement.json", lambda figures: [agreement_section(figures)]),
+        (folder / "head" / "metrics.json", head_sections),
+        (scored, lambda path: [corpus_section(counts)] if (counts := corpus_counts(path)) else []),
+        (folder / "plots" / "shares.json", lambda shares: [label_section(shares)]),
+        (scored, lambda path: [sample_section(path, text_column)] if corpus_counts(path) else []),
+    ]
+
+
+def head_sections(metrics: Mapping[str, Any]) -> list[str]:
+    groups = [group_section(metrics, name) for name in ("lang", "source") if len(metrics[f"by_{name}"]) > 1]
+    calibrated = calibration_section(metrics["head"], metrics["isotonic"])
+    return [head_section(metrics), calibrated, threshold_section(metrics), *groups]
+
+
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--folder", required=True, help="what run_all.sh wrote")
@@ -286,27 +315,12 @@ def main() -> None:
     folder = Path(args.folder)
     read = [folder / name for name in ("ratings.jsonl", "agreement.json", "head", "scored", "plots/shares.json")]
     refuse_overlap([path for path in read if path.exists()], [args.save_path])
-    sections = []
-    if (folder / "ratings.jsonl").exists():
-        sections.append(rater_section(folder / "ratings.jsonl"))
-    if agreement := read_json(folder / "agreement.json"):
-        sections.append(agreement_section(agreement))
-    if metrics := read_json(folder / "head" / "metrics.json"):
-        sections += [
-            head_section(metrics),
-            calibration_section(metrics["head"], metrics["isotonic"]),
-            threshold_section(metrics),
-        ]
-        sections += [group_section(metrics, name) for name in ("lang", "source") if len(metrics[f"by_{name}"]) > 1]
-    if counts := corpus_counts(folder / "scored"):
-        sections.append(corpus_section(folder / "scored", counts))
-    if shares := read_json(folder / "plots" / "shares.json"):
-        sections.append(label_section(shares))
-    if counts:
-        sections.append(sample_section(folder / "scored", args.text_column))
+    sections = [html for path, make in parts_of(folder, args.text_column) for html in drawn(path, make)]
     if not sections:
         raise BadInput(f"{folder}: holds nothing that run_all.sh leaves")
-    report.write_report(args.save_path, "edu_filter", f"{counts['rows']:,} documents scored", sections)
+    report.write_report(
+        args.save_path, "edu_filter", f"{corpus_counts(folder / 'scored')['rows']:,} documents scored", sections
+    )
     print(f"{args.save_path}: written")
 
 

@@ -112,6 +112,11 @@ def test_a_taxonomy_of_ones_own(tmp_path):
         "use_cases": ["ships"],
     }
     assert parse_labels('{"domains": ["海洋、航运"]}', taxonomy)["domains"] == ["sea"]
+    for domains, why in (([], "no domains"), (mine["domains"] * 2, "sea is there twice")):
+        path.write_text(json.dumps(mine | {"domains": domains}))
+        load_taxonomy.cache_clear()
+        with pytest.raises(BadInput, match=why):
+            load_taxonomy(str(path))
     path.write_text("[]")
     load_taxonomy.cache_clear()
     with pytest.raises(BadInput, match="not a taxonomy"):

@@ -25,6 +25,7 @@ from edu_filter import (
     step4_filter,
     step5_label,
     step6_plot_labels,
+    write_report,
 )
 from edu_filter.asking import asked_when_released
 from edu_filter.corpus import kept_at
@@ -313,6 +314,8 @@ def test_a_held_out_row_or_none_is_no_error(run, encoders, tmp_path, capsys, row
         (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--test_share", "0"]),
         (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--test_share", "1"]),
         (step2_train_head, ["--json_file", "x", "--checkpoint_dir", "y", "--learning_rate", "nan"]),
+        (step1_rate, ["--data_path", "x", "--save_path", "y.jsonl", "--max_chars", "-1"]),
+        (step5_label, ["--data_path", "x", "--save_path", "y.jsonl", "--batch_size", "0"]),
         (step4_filter, ["--data_path", "x", "--save_path", "y.jsonl", "--keep_num", "-1"]),
         (step4_filter, ["--data_path", "x", "--save_path", "y.jsonl", "--keep_share", "nan"]),
     ],
@@ -571,6 +574,40 @@ def test_names_of_ones_own_taxonomy_are_drawn_and_no_figure_is_overwritten(run, 
     write_rows(tmp_path / "labels" / "a.v2.jsonl", [{"domains": [], "use_cases": []}])
     with pytest.raises(BadInput, match="another figure is called a"):
         run(step6_plot_labels, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("l.jsonl", '{"domains": 3, "use_cases": []}\n', "'domains' is 3; expected a list of names"),
+        ("usecasesdomains_a_b.json", '{"0": {"domains": 3, "use_cases": null}}', "as step 5 writes it"),
+        ("usecasesdomains_a_b.json", '{"0": {}}', "as step 5 writes it"),
+        ("notes.txt", "", "holds no label files"),
+    ],
+)
+def test_files_without_labels_are_named(run, tmp_path, name, text, why):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / name).write_text(text)
+    with pytest.raises(BadInput, match=why):
+        run(step6_plot_labels, "--result_path", tmp_path / "labels", "--output_dir", tmp_path / "plots")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("agreement.json", "{"),
+        ("agreement.json", "[]"),
+        ("ratings.jsonl", '{"texto": "a"}\n'),
+        ("head/metrics.json", '{"head": {}, "baselines": {}}'),
+        ("plots/shares.json", '{"a": {}}'),
+        ("scored/a.jsonl.done.json", '{"counts": {"rows": "x"}}'),
+    ],
+)
+def test_a_page_on_something_else_names_the_file(run, tmp_path, name, text):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput, match=rf"{name.split('/')[0]}.* does not hold what a run of edu_filter leaves"):
+        run(write_report, "--folder", tmp_path, "--save_path", tmp_path / "page.html")
 
 
 @pytest.mark.parametrize("exact", [False, True])
