@@ -2,7 +2,7 @@
 
     python edu_filter/small_corpus.py --save_path out/rated.jsonl
 
-out  {"texto": "Return the sum of ...", "source": "stdlib", "by_meaning": 3, "by_words": 2}: docstrings of the standard
+out  {"texto": "Return the sum of ...", "source": "stdlib", "meaning": 3, "words": 2}: docstrings of the standard
      library and descriptions of installed packages, pieces of real English of about 500 characters
 """
 
@@ -116,12 +116,12 @@ def main() -> None:
     parser.add_argument("--save_path", required=True, help="the rated texts (.jsonl)")
     parser.add_argument("--num", type=positive, default=700, help="texts")
     parser.add_argument("--seed", type=int, default=0, help="which of them")
-    parser.add_argument("--base_model", help="the sentence encoder of --by_meaning; without it the installed MiniLM")
+    parser.add_argument("--base_model", help="the sentence encoder that tells meaning; without it the installed MiniLM")
     args = parser.parse_args()
     rows = pieces(args.num, args.seed)
     ratings = by_meaning([row["texto"] for row in rows], args.base_model or installed_minilm())
     for row, rating in zip(rows, ratings, strict=True):
-        row |= {"by_meaning": rating, "by_words": by_words(row["texto"])}
+        row |= {"meaning": rating, "words": by_words(row["texto"])}
     print(f"{args.save_path}: {write_rows(args.save_path, rows):,} texts")
 
 

@@ -85,6 +85,12 @@ class Result:
 
 def train(rated: Sequence[Rated], settings: Settings, model_folder: Path) -> Result:
     refuse_to_replace(model_folder)
+    result, scorer = learn(rated, settings)
+    save(scorer, model_folder, settings)
+    return result
+
+
+def learn(rated: Sequence[Rated], settings: Settings) -> tuple[Result, Scorer]:
     labels, texts = np.array([one.label for one in rated]), [one.text for one in rated]
     if settings.paper_exact:
         (train_rows, test_rows), facts = released_split(labels.tolist()), {}
@@ -112,7 +118,6 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: Path) -> Res
         "learning_curve": learning_curve(scorer.head, start, vectors, labels, groups, train_rows, test_rows, settings),
     }
     scorer.head.load_state_dict(best)
-    save(scorer, model_folder, settings)
     predictions = {}
     for row, score in zip(test_rows, scores.tolist(), strict=True):
         one = rated[row]
@@ -120,7 +125,7 @@ def train(rated: Sequence[Rated], settings: Settings, model_folder: Path) -> Res
             "row": one.row, "rating": one.rating, "label": one.label, "score": score, "int_score": int_score(score),
             "lang": one.lang, "source": one.source, "tokens": tokens[row], "cut": cut[row],
         }  # fmt: skip
-    return Result(predictions, found, history)
+    return Result(predictions, found, history), scorer
 
 
 def identity(settings: Settings, scorer: Scorer) -> dict[str, Any]:
