@@ -29,7 +29,7 @@ from common.llm.client import LLMClient
 from common.llm.dry_run import print_dry_run, print_dry_run_of_requests
 from common.llm.identity import identity_of, known_identity_of
 from common.llm.in_order import InOrder
-from common.llm.options import SERVICE, LLMOptions
+from common.llm.options import BATCH_PRICE, SERVICE, LLMOptions
 from common.llm.protocol import (
     Answer,
     Ask,
@@ -48,8 +48,6 @@ from common.llm.store import AnswerStore, store_path
 from common.program import progress
 from common.step import Step
 
-LONGEST_ANSWER = 4096  # tokens, where a request names no max_tokens and its cost must be bounded
-BATCH_PRICE = 0.5  # of the ordinary one
 Output = dict | list[dict]
 Work = Callable[[dict, Ask], Awaitable[Output]]
 
@@ -236,8 +234,7 @@ class _Run:
             raise Paused(f"stopped after {self.requests:,} requests, as asked; run again to go on")
         at_most = 0.0
         if self.options.max_cost is not None:
-            # No tokenizer makes a token of less than two bytes of ordinary text.
-            at_most = self.options.cost(len(asked) / 2, count * body.get("max_tokens", LONGEST_ANSWER))
+            at_most = self.options.cost_at_most(asked, count, body.get("max_tokens"))
             spent = self.options.cost(self.spent["in"], self.spent["out"])
             if spent + self.reserved + at_most > self.options.max_cost:
                 raise Paused(f"stopped at a cost of {spent:,.4f}, as asked by --max_cost; run again to go on")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from common.llm.identity import known_identity_of
-from common.llm.options import LLMOptions
+from common.llm.options import BATCH_PRICE, LLMOptions
 from common.llm.protocol import Request, answer_key, canonical, is_stored_text, request_body
 from common.llm.store import AnswerStore, store_path
 from common.step import Step
@@ -44,6 +44,8 @@ def print_dry_run(step: Step, options: LLMOptions, estimate: Callable[[dict], tu
         requests, tokens_in, tokens_out = requests + more, tokens_in + more_in, tokens_out + more_out
     stored = step.counts["from the store"]
     cost = options.cost(tokens_in, tokens_out)
+    if cost is not None and options.batch:
+        cost *= BATCH_PRICE
     print(
         f"requests        {requests:,}" + (f" ({stored:,} more are in the store)" if options.model else "") + "\n"
         f"prompt tokens   about {tokens_in:,}\n"

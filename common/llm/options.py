@@ -15,6 +15,8 @@ from typing import Any
 from common.program import positive
 
 SERVICE = "the service"  # what --batch without a folder asks
+BATCH_PRICE = 0.5  # of the ordinary one
+LONGEST_ANSWER = 4096  # tokens, where a request names no max_tokens and its cost must be bounded
 SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "n", "response_format", "extra_body")
 
 
@@ -46,6 +48,10 @@ class LLMOptions:
         if price_in is None and price_out is None:
             return None
         return round((tokens_in * (price_in or 0) + tokens_out * (price_out or 0)) / 1e6, 6)
+
+    def cost_at_most(self, asked: bytes, count: int, max_tokens: int | None) -> float:
+        """Of a request, before it is asked: no tokenizer makes a token of less than two bytes of ordinary text."""
+        return self.cost(len(asked) / 2, count * (max_tokens or LONGEST_ANSWER)) or 0.0
 
     def prices(self) -> tuple[float | None, float | None]:
         """Of a million tokens: as given, else those of a known model (prices.json says from when and whence)."""

@@ -166,7 +166,7 @@ class Service:
 def test_a_batch_that_the_service_turns_down_ends_the_run_with_its_reason(folder, monkeypatch, errors, said):
     counts = SimpleNamespace(total=4, completed=0, failed=0)
     service = Service({"status": "validating", "request_counts": counts}, {"status": "failed", "errors": errors})
-    monkeypatch.setattr(batches, "_client", lambda options: service)
+    monkeypatch.setattr(batches, "open_service", lambda options: service)
     with scripted_server(echo) as server:
         folder.args.batch, folder.args.batch_poll, folder.args.base_url = SERVICE, 0.0, [server.url]
         with pytest.raises(ServerRefused, match=f"the service turned the batch down: {said}"):

@@ -37,7 +37,10 @@ def expected(tmp_path_factory):
     return (folder / "plain.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("faults", [{}, {"batch_expired": 0.5, "batch_cancelled": 0.2, "batch_failed": 0.1}])
+EVERY_FAULT = {"batch_expired": 0.5, "batch_cancelled": 0.2, "batch_failed": 0.1, "batch_lost": 0.1}
+
+
+@pytest.mark.parametrize("faults", [{}, EVERY_FAULT])
 def test_the_output_is_the_one_without_batches_and_each_answer_is_paid_once(data, tmp_path, expected, faults):
     log = tmp_path / "log"
     with standin_server(log_path=log, fault_seed=3, **faults) as url:
@@ -69,6 +72,79 @@ def test_a_request_that_always_fails_is_a_rejected_row(data, tmp_path):
     assert done.returncode == 0, done.stderr
     rejected = list(read_rows(tmp_path / "out.jsonl.rejected.jsonl"))
     assert len(rejected) == len(ROWS) and "status 500" in rejected[0]["reason"]
+
+
+def test_a_request_that_no_result_is_of_is_a_rejected_row_in_the_end(data, tmp_path):
+    log = tmp_path / "log"
+    with standin_server(batch_lost=1.0, batch_failed=0.0, log_path=log, fault_seed=2) as url:
+        first = generate(data, tmp_path / "out.jsonl", url, "--batch")
+        assert first.returncode == 75 and "answered nothing" in first.stderr  # all of them: this is another matter
+    write_rows(tmp_path / "two.jsonl", ROWS[:12])
+    with standin_server(batch_lost=0.9, fault_seed=7) as url:
+        done = generate(tmp_path / "two.jsonl", tmp_path / "two.out.jsonl", url, "--batch")
+        while done.returncode == 75:
+            done = generate(tmp_path / "two.jsonl", tmp_path / "two.out.jsonl", url, "--batch")
+    rejected = list(read_rows(tmp_path / "two.out.jsonl.rejected.jsonl"))
+    assert rejected and all("no line of this request" in row["reason"] for row in rejected)
+    assert len(rejected) + len(list(read_rows(tmp_path / "two.out.jsonl"))) == 12
+
+
+def test_what_a_batch_that_ended_early_has_answered_is_not_paid_twice_after_a_kill(data, tmp_path, expected):
+    log = tmp_path / "log"
+    with standin_server(log_path=log, batch_expired=0.7, fault_seed=5) as url:
+        assert generate(data, tmp_path / "out.jsonl", url, "--batch").returncode == 0
+        assert len(list((tmp_path / "out.jsonl.batches").glob("*.requests.jsonl"))) > 1
+        for path in (tmp_path / "out.jsonl", tmp_path / "out.jsonl.answers.sqlite"):
+            path.unlink()
+        for note in (tmp_path / "out.jsonl.batches").glob("*.batch.json"):
+            said = json.loads(note.read_text(encoding="utf-8"))
+            note.write_text(json.dumps({"output": said["output"], "state": "sending"}), encoding="utf-8")
+        assert generate(data, tmp_path / "out.jsonl", url, "--batch").returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+    assert len(log.read_text(encoding="utf-8").split("\n")[:-1]) == len(ROWS)
+
+
+def test_a_run_that_was_killed_before_it_sent_sends(data, tmp_path, expected):
+    folder = tmp_path / "out.jsonl.batches"
+    folder.mkdir()
+    (folder / "0123_0.requests.jsonl").write_text("", encoding="utf-8")
+    (folder / "0123_0.batch.json").write_text('{"output": "out.jsonl", "state": "sending"}', encoding="utf-8")
+    with standin_server() as url:
+        assert generate(data, tmp_path / "out.jsonl", url, "--batch").returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+
+
+def test_a_batch_that_was_turned_down_is_sent_anew_by_the_next_run(data, tmp_path, expected):
+    with standin_server(batch_refused=1.0) as url:
+        refused = generate(data, tmp_path / "out.jsonl", url, "--batch")
+        assert refused.returncode == 1 and "A rehearsed refusal." in refused.stderr
+        assert "A rehearsed refusal." in generate(data, tmp_path / "out.jsonl", url, "--batch").stderr
+    with standin_server() as url:
+        assert generate(data, tmp_path / "out.jsonl", url, "--batch").returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == expected
+
+
+def test_a_request_that_is_refused_for_what_it_is_is_sent_once(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [*ROWS[:3], {"prompt": "long " * 9000}])
+    with standin_server(max_model_len=2000) as url:
+        done = generate(tmp_path / "in.jsonl", tmp_path / "out.jsonl", url, "--batch")
+    assert done.returncode == 0, done.stderr
+    (rejected,) = read_rows(tmp_path / "out.jsonl.rejected.jsonl")
+    assert rejected["index"] == 3 and "maximum context length" in rejected["reason"]
+    assert len(list((tmp_path / "out.jsonl.batches").glob("*.requests.jsonl"))) == 1
+
+
+def test_two_outputs_may_share_a_folder(data, tmp_path):
+    folder, nobody = tmp_path / "batch", "http://127.0.0.1:9/v1"
+    for name in ("one.jsonl", "other.jsonl"):
+        assert generate(data, tmp_path / name, nobody, "--batch", folder).returncode == 75
+    with standin_server() as url:
+        for requests in folder.glob("*.requests.jsonl"):
+            lines = [_answered(json.loads(line), url) for line in requests.read_text(encoding="utf-8").splitlines()]
+            results = folder / requests.name.replace(".requests.", ".results.")
+            results.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    for name in ("one.jsonl", "other.jsonl"):
+        assert generate(data, tmp_path / name, nobody, "--batch", folder).returncode == 0
 
 
 def test_by_way_of_a_folder_without_a_service(data, tmp_path, expected):
@@ -157,6 +233,24 @@ def test_requests_in_a_folder_are_for_a_model_that_is_named(data, tmp_path):
     flags = ["--base_url", "http://127.0.0.1:9/v1", "--batch", tmp_path / "batch"]
     done = end_of_program(eval_generate, "--data_path", data, "--save_path", tmp_path / "out.jsonl", *flags)
     assert done.returncode == 1 and "--batch FOLDER: name the model with --model" in done.stderr
+
+
+@pytest.mark.parametrize("limit", [{"--max_cost": "0.4"}, {"--max_requests": "15"}])
+def test_batches_keep_to_the_money_and_to_the_number_of_requests(data, tmp_path, limit):
+    prices = {"--price_in": "1000", "--price_out": "1000", "--max_tokens": "60"}
+    log, codes, sent = tmp_path / "log", [], [0]
+    with standin_server(log_path=log) as url:
+        while not codes or codes[-1] == 75:
+            done = generate(data, tmp_path / "out.jsonl", url, "--batch", **prices, **limit)
+            codes.append(done.returncode)
+            (said,) = (line for line in done.stderr.splitlines() if line.startswith("cost of this run"))
+            assert float(said.split()[4].rstrip(";")) <= float(limit.get("--max_cost", 99)), done.stderr
+            sent.append(len(log.read_text(encoding="utf-8").split("\n")) - 1)
+        assert codes[-1] == 0 and len(codes) > 1 and sent[-1] == len(ROWS)
+        more = [now - before for before, now in zip(sent, sent[1:], strict=False)]
+        assert all(0 < count <= int(limit.get("--max_requests", 39)) for count in more)
+        assert generate(data, tmp_path / "plain.jsonl", url, **{"--max_tokens": "60"}).returncode == 0
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
 
 
 def test_without_a_price_there_is_no_limit_in_money(data, tmp_path):

@@ -36,7 +36,7 @@ from common.llm.standin.rules import load_rules
 from common.program import make_parser
 
 PROTOCOL_FAULTS = ("429", "500", "drop", "hang", "truncated_json", "html")
-BATCH_FAULTS = ("expired", "cancelled", "failed")
+BATCH_FAULTS = ("expired", "cancelled", "refused", "failed", "lost")
 CONTENT_FAULTS = ("garbage", "refusal", "empty", "length")
 LARGEST_BODY = 256 * 2**20
 
@@ -152,7 +152,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     batch = parser.add_argument_group("faults of batches, each a share 0..1")
     batch.add_argument("--batch_expired", type=share, default=0.0, help="of batches: half of it is answered")
     batch.add_argument("--batch_cancelled", type=share, default=0.0, help="of batches: half of it is answered")
+    batch.add_argument("--batch_refused", type=share, default=0.0, help="of batches: none of it is answered")
     batch.add_argument("--batch_failed", type=share, default=0.0, help="of the requests in batches")
+    batch.add_argument("--batch_lost", type=share, default=0.0, help="of the requests in batches: no line is theirs")
     content = parser.add_argument_group("content faults, each a share 0..1 of the answers, fixed by the request's body")
     content.add_argument("--fault_garbage", type=share, default=0.0, help="random characters")
     content.add_argument("--fault_refusal", type=share, default=0.0, help="an apology in the prompt's language")

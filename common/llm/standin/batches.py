@@ -1,6 +1,7 @@
 """Files and batches of the OpenAI protocol, for rehearsals: kept in memory, answered at once, with the usual faults.
 
-A batch that expires or is cancelled has answered a part of its requests; requests that fail stand in the error file.
+A batch that expires or is cancelled has answered a part of its requests; requests that fail stand in the error file,
+those that are lost in none. A batch that is refused has failed before its first request.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ Answer = Callable[[str, bytes], tuple[bytes, str]]  # path and body of a request
 
 
 def add_batch_routes(app: web.Application, answer: Answer, shares: dict[str, float], seed: int) -> None:
-    """`shares`: of batches that expire or are cancelled half-way, of requests in them that fail."""
+    """`shares`: of batches that expire, are cancelled half-way or refused; of requests that fail or are lost."""
     files: dict[str, bytes] = {}
     batches: dict[str, dict[str, Any]] = {}
     draw = random.Random(seed)
@@ -46,7 +47,10 @@ def add_batch_routes(app: web.Application, answer: Answer, shares: dict[str, flo
             "input_file_id": asked["input_file_id"], "completion_window": "24h", "metadata": asked.get("metadata"),
             "status": ends, "errors": None, "output_file_id": None, "error_file_id": None,
         }  # fmt: skip
-        _answer_all(batch, files, answer, shares["failed"], draw, half=ends != "completed")
+        if draw.random() < shares["refused"]:
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [{"message": "A rehearsed refusal."}]}}
+        else:
+            _answer_all(batch, files, answer, shares, draw, half=ends != "completed")
         batches[batch["id"]] = batch
         return web.json_response(batch | {"status": "in_progress", "output_file_id": None, "error_file_id": None})
 
@@ -67,7 +71,7 @@ def add_batch_routes(app: web.Application, answer: Answer, shares: dict[str, flo
 
 
 def _answer_all(
-    batch: dict, files: dict[str, bytes], answer: Answer, failing: float, draw: random.Random, half: bool
+    batch: dict, files: dict[str, bytes], answer: Answer, shares: dict[str, float], draw: random.Random, half: bool
 ) -> None:
     lines = files[batch["input_file_id"]].splitlines()
     good, bad = [], []
@@ -76,7 +80,9 @@ def _answer_all(
         result = {"id": "batch_req", "custom_id": request["custom_id"], "response": None, "error": None}
         body = json.dumps(request["body"], sort_keys=True, separators=(",", ":")).encode()
         try:
-            if draw.random() < failing:
+            if draw.random() < shares["lost"]:
+                continue
+            if draw.random() < shares["failed"]:
                 raise Refused(500, "The request failed (a rehearsed fault).")
             said, _ = answer(request["url"], body)
             good.append(result | {"response": {"status_code": 200, "request_id": "", "body": json.loads(said)}})
