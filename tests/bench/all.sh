@@ -27,5 +27,6 @@ bench webr
 bench augcon
 bench question_filter
 bench scorer
+bench small_server --requests 32 --alone 1 --max_tokens 64
 bench edu_filter --quick
 run python -m tests.bench.figures "${FOUND[@]}" --save_path "$OUT/figures.json"
