@@ -21,7 +21,7 @@ _IN_URL = r"[?&](?:key|sig)"
 _URL_PASSWORD = re.compile(r"(?:(?<=://)|(?<![\w/@:.-]))([\w.%+-]*):([^\s/\"']+)@(?=[\w.\[-])")
 _WELL_KNOWN = re.compile(r"\b(?:sk-[\w-]{16,}|hf_[a-zA-Z0-9]{16,})")
 _NAMED = re.compile(rf"(?i)((?:{_NAMES}|{_IN_URL})[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"'&]+")
-_URL_USER = re.compile(r"(https?://)[^/@\s]+@")
+_URL_USER = re.compile(r"(https?://)[^/\s\"']+@")  # to the last @: the password may hold one
 _known: set[str] = set()
 
 

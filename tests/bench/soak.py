@@ -2,12 +2,16 @@
 
     python tests/bench/soak.py --kills 1000                      # all steps in turn, until so many were killed
     python tests/bench/soak.py --kills 20 --steps eval.generate webr.step1
+    python tests/bench/soak.py --full_disk                       # each step with a disk that fills
     python tests/bench/soak.py --list
 
 Killed is, at random: the step's process, its whole group, or, of a step that asks, the stand-in server, which is
 started again and fails three requests in ten anyway. Printed for each step: kills, differing files, answers that were
 paid twice beyond those in flight when something was killed, processes and files left behind. Exit code 1 if anything
 is wrong.
+
+With --full_disk no file may grow beyond a few KB, then more, until the step ends: each run before must end with a
+sentence, and the last one as if nothing had been.
 
 The steps are those of tests/bench/soak_steps.py. All files that a step leaves are compared, but for stores, manifests
 and a training's checkpoints.
@@ -17,6 +21,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shlex
 import shutil
 import signal
@@ -76,7 +81,8 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def start(step: str, server: Server, out: Path, done: Path) -> subprocess.Popen:
+def start(step: str, server: Server, out: Path, done: Path, largest: int = resource.RLIM_INFINITY) -> subprocess.Popen:
+    """`largest` is how many bytes a file may have."""
     words = shlex.split(STEPS[step].format(asking=ASKING.format(url=server.url), out=out, done=done))
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -87,6 +93,7 @@ def start(step: str, server: Server, out: Path, done: Path) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY)),
     )
 
 
@@ -136,6 +143,26 @@ def undisturbed(step: str, server: Server, done: Path) -> tuple[dict[str, bytes]
     seconds = time.monotonic() - started
     shutil.copytree(out, done, dirs_exist_ok=True)
     return outputs(out), seconds
+
+
+def fill_the_disk(step: str, server: Server, done: Path, expected: dict[str, bytes]) -> list[str]:
+    """What is wrong in runs for which there is too little room, and in the one that has enough."""
+    out, wrong, said = empty_folder(done), [], []
+    for largest in (0, *(2**power for power in range(9, 24, 2)), resource.RLIM_INFINITY):
+        process = start(step, server, out, done, largest)
+        said.append(process.communicate()[1].strip())
+        if not process.returncode:
+            break
+        if "Traceback" in said[-1] or "cannot be" not in said[-1]:
+            wrong.append(f"{step} with {largest} bytes a file: {said[-1][-1500:]}")
+    found = outputs(out)
+    wrong += [f"{name} differs" for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
+    if process.returncode:
+        wrong.append(f"{step} ended with {process.returncode}")
+    print(
+        f"{step:<20} {len(said) - 1:4} full disks, {'; '.join(wrong) or 'a sentence each time, same bytes'}", flush=True
+    )
+    return wrong
 
 
 def torment(
@@ -204,6 +231,7 @@ def parse_args() -> argparse.Namespace:
         "--delay", type=float, default=0.05, help="seconds of an answer, so that kills hit some in flight"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--full_disk", action="store_true", help="fill the disk instead of killing")
     parser.add_argument("--list", action="store_true", help="print the steps and end")
     return parser.parse_args()
 
@@ -236,7 +264,9 @@ def main() -> None:
         try:
             expected = {step: undisturbed(step, good, done) for step in needed}
             kills = 0
-            while kills < args.kills:
+            if args.full_disk:
+                wrong = [one for step in args.steps for one in fill_the_disk(step, good, done, expected[step][0])]
+            while kills < args.kills and not args.full_disk:
                 for step in args.steps:
                     wrong += torment(step, faulty, done, *expected[step], args.kills_a_round, rng)
                     kills += args.kills_a_round
@@ -245,6 +275,8 @@ def main() -> None:
             faulty.kill()
     if wrong:
         raise CommonError(f"{kills} kills: {'; '.join(wrong)}")
+    if args.full_disk:
+        return
     print(f"{kills} kills: the same bytes each time, nothing paid twice but what was in flight")
 
 
