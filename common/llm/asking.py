@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
+import uvloop
 from tqdm import tqdm
 
 from common.errors import AnswerRejected, BadInput, BadRow, BadValue, Paused, Reject, ServerRefused
@@ -94,7 +95,7 @@ def work_rows(
         print_dry_run(step, options, estimate)
     if options.dry_run:
         raise BadInput("--dry_run: what this step asks depends on the answers, so it cannot be counted before")
-    asyncio.run(_Run(step, options).work_all(work))
+    uvloop.run(_Run(step, options).work_all(work))
 
 
 # ---------------------------------------------------------------- one run
