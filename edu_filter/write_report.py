@@ -23,7 +23,7 @@ from common.errors import BadInput
 from common.program import make_parser, run_main
 from common.rows import SIDE_FILES, read_rows, refuse_overlap
 from edu_filter.corpus import histogram, kept_at
-from edu_filter.ratings import released_class
+from edu_filter.ratings import HIGHEST, released_class
 
 FEW = 100  # rows: a figure on fewer is a guess
 SHOWN = 3  # samples of a kind
@@ -38,8 +38,8 @@ def caution(rows: int) -> str:
     return f"Only {rows:,} rows: take these figures as hints." if rows < FEW else f"{rows:,} rows."
 
 
-def shown(value: float | None, digits: int = 3) -> object:
-    return "–" if value is None else round(value, digits)
+def shown(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 # ---------------------------------------------------------------- raters
@@ -140,7 +140,7 @@ def calibration_section(head: Mapping[str, Any], isotonic: Sequence[Mapping[str,
     bins = head["calibration"]
     points = {
         "mean rating": [(one["mean_score"], one["mean_rating"]) for one in bins],
-        "never falling": [(one["score"], one["rating"]) for one in isotonic],
+        "isotonic": [(one["score"], one["rating"]) for one in isotonic],
         "perfect": [(value, value) for value in range(6)],
     }
     never = [str(value) for value in range(6) if not any(row[value] for row in head["confusion"])]
@@ -199,6 +199,12 @@ def corpus_counts(folder: Path) -> Counter[str]:
     return counts
 
 
+def half_step(edge: float) -> str:
+    """The step of 0.5 that an edge lies in; the last holds what is 5 and more."""
+    lower = edge // 0.5 * 0.5
+    return f"{lower:g} to {lower + 0.5:g}" if lower < HIGHEST else f"{HIGHEST} and more"
+
+
 def corpus_section(counts: Counter[str]) -> str:
     total, tokens = counts["rows"] or 1, counts["tokens"] or 1
     kept, kept_tokens = kept_at(counts), kept_at(counts, "tokens")
@@ -212,9 +218,7 @@ def corpus_section(counts: Counter[str]) -> str:
         lines[lang] = [(edge, found / rows) for edge, found in kept_at(counts, lang=lang).items()]
     by_bin = Counter()
     for (edge, _, _), rows in histogram(counts).items():
-        by_bin[
-            "below 0" if edge == "below 0" else f"{float(edge) // 0.5 * 0.5:g} to {float(edge) // 0.5 * 0.5 + 0.5:g}"
-        ] += rows
+        by_bin["below 0" if edge == "below 0" else half_step(float(edge))] += rows
     rows = [
         [edge, kept[edge], shown(kept[edge] / total), shown(kept_tokens[edge] / tokens)]
         for edge in (1.5, 2, 2.5, 3, 3.5)
@@ -223,7 +227,7 @@ def corpus_section(counts: Counter[str]) -> str:
         "Corpus",
         report.tiles({"documents": f"{counts['rows']:,}", "tokens scored": f"{counts['tokens']:,}",
                       "longer than the window": f"{counts['cut at the window'] / total:.1%}"}),
-        report.bars({name: by_bin[name] for name in sorted(by_bin, key=lambda name: (name != "below 0", name))}),
+        report.bars({name: by_bin[name] for name in ("below 0", *(half_step(edge / 2) for edge in range(11)))}),
         report.curve("kept at each threshold", lines, "share of documents"),
         report.table(["threshold", "documents kept", "share", "share of tokens"], rows),
         report.table(["language", "documents", "kept at 2.5"],

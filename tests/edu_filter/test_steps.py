@@ -73,6 +73,8 @@ def test_every_document_ends_once_and_the_page_shows_all_parts(finished):
                     "Corpus", "Domains and use cases", "Documents"):  # fmt: skip
         assert f"<h2>{heading}</h2>" in page
     assert "take these figures as hints" in page and "<script" not in page
+    bins = [*(f"{edge / 2:g} to {edge / 2 + 0.5:g}" for edge in range(10)), "5 and more"]
+    assert [page.index(name) for name in bins] == sorted(page.index(name) for name in bins)  # empty ones too
 
 
 def test_figures_come_from_the_predictions_beside_them(finished):
