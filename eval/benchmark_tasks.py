@@ -150,3 +150,11 @@ SOURCES = {
     "alpaca_eval/baseline.jsonl": "the same, alpaca_eval_gpt4_baseline.json (805 rows)",
     "alpaca_eval/df_gamed.csv": "the same, df_gamed.csv; without it there is no length-controlled figure",
 }
+
+# Those of them that a hub has as files of a data set, which `fetch` brings.
+HUB_FILES = {
+    "alpaca_eval/questions.jsonl": "alpaca_eval.json",
+    "alpaca_eval/baseline.jsonl": "alpaca_eval_gpt4_baseline.json",
+    "alpaca_eval/df_gamed.csv": "df_gamed.csv",
+}
+ALPACA_EVAL = "tatsu-lab/alpaca_eval"

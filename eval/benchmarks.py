@@ -12,6 +12,7 @@ out  <save_path>/TASK.json {"accuracy": 0.31, "rows": 541, "settings": {…}, "n
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections import Counter
 from itertools import islice
@@ -22,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.errors import BadInput, CommonError
 from common.llm import LLMOptions, add_llm_arguments, llm_options
-from common.manifest import hash_text
+from common.manifest import hash_file, hash_text
 from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_rows, write_text
 from eval import humaneval
-from eval.benchmark_tasks import QUESTIONS, SOURCES, SUITES, TASKS, limited
+from eval.benchmark_tasks import ALPACA_EVAL, HUB_FILES, QUESTIONS, SOURCES, SUITES, TASKS, limited
 from eval.store_model import make_store_model
 
 KINDS = ("likelihood", "generation", "own")  # what computes a task
@@ -135,6 +136,14 @@ def write_result(name: str, found: dict, settings: dict, args: argparse.Namespac
     print(f"{name}: {100 * value:.1f} % of {rows:,} rows{f' ({limited[:-2]})' if limited else ''}")
 
 
+def data_of(manager: Any, name: str, data: str | None) -> str:
+    """What the rows are that a figure is of: those of the hub, or the content of the files."""
+    if data is None:
+        return "hub"
+    files = [path for leaf in leaves(manager, TASKS[name]["task"]) for path in sorted(Path(data, leaf).glob("*.jsonl"))]
+    return hash_text("".join(f"{path.name} {hash_file(path)}" for path in files))
+
+
 def is_done(name: str, settings: dict, save_path: str) -> bool:
     path = Path(save_path, f"{name}.json")
     return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("settings") == settings
@@ -149,6 +158,7 @@ def run_tasks(args: argparse.Namespace, names: list[str], model: Any, about: dic
     planned = Counter()
     for name in names:
         settings = about | {"task": TASKS[name]["task"], "shots": TASKS[name]["shots"], "limit": args.limit}
+        settings["data"] = data_of(manager, name, args.data)
         if is_done(name, settings, args.save_path):
             continue
         asked = model(name)
@@ -217,19 +227,43 @@ def run_likelihood(args: argparse.Namespace) -> None:
 
 
 def run_fetch(args: argparse.Namespace) -> None:
+    names, data = chosen_tasks(args), Path(args.data)
+    if "alpaca_eval" in names:
+        fetch_files(data)
+    for place in SOURCES:
+        if place.split("/")[0] in names and not (data / place).exists():
+            print(f"{data / place}: not on the hub; it comes from {SOURCES[place]}", file=sys.stderr)
+    for name in names:
+        if TASKS[name]["by"] != "own":
+            fetch_task(TASKS[name]["task"], data)
+
+
+def fetch_task(task: str, data: Path) -> None:
+    """TASK/SPLIT.jsonl of the official data set of each single task."""
     need_lm_eval()
     import datasets
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager()
-    for name in chosen_tasks(args):
-        if TASKS[name]["by"] == "own":
-            continue
-        for leaf in leaves(manager, TASKS[name]["task"]):
-            config = manager.load([leaf])["tasks"][leaf].config
-            for split, rows in datasets.load_dataset(config.dataset_path, config.dataset_name).items():
-                path = Path(args.data, leaf, f"{split}.jsonl")
-                print(f"{path}: {write_rows(path, rows):,} rows")
+    for leaf in leaves(manager, task):
+        config = manager.load([leaf])["tasks"][leaf].config
+        for split, rows in datasets.load_dataset(config.dataset_path, config.dataset_name).items():
+            path = data / leaf / f"{split}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            print(f"{path}: {write_rows(path, rows):,} rows")
+
+
+def fetch_files(data: Path) -> None:
+    import huggingface_hub
+
+    for place, name in HUB_FILES.items():
+        path, source = data / place, huggingface_hub.hf_hub_download(ALPACA_EVAL, name, repo_type="dataset")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".csv":
+            shutil.copyfile(source, path)
+        else:
+            write_rows(path, read_rows(source))
+        print(path)
 
 
 def run_questions(args: argparse.Namespace) -> None:

@@ -32,6 +32,14 @@ def test_the_gpu_script_names_every_part_and_what_could_not_be_measured():
     assert re.findall(r"-m tests\.bench\.gpu (\w+)", shown.stdout) == list(gpu.PARTS)
 
 
+def test_every_benchmark_of_the_table_leaves_its_figures():
+    named = re.findall(r"^bench (\w+)", (ROOT / "tests/bench/all.sh").read_text(encoding="utf-8"), re.M)
+    assert len(named) == len(set(named)) > 10
+    for name in named:
+        source = (ROOT / f"tests/bench/bench_{name}.py").read_text(encoding="utf-8")
+        assert "figures.add_argument(parser)" in source and "figures.keep(args.json" in source, name
+
+
 def test_the_readmes_show_the_kept_figures():
     for of in {run["of"] for run in KEPT["runs"]}:
         readmes = figures.readmes_of(of)

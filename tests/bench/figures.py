@@ -93,8 +93,7 @@ def shown(value: float, unit: str) -> str:
 def goal_of(one: dict) -> str:
     if one["goal"] is None:
         return ""
-    text = f"{'at most' if one['at_most'] else 'at least'} {shown(one['goal'], one['unit'])}"
-    return text if is_reached(one) else f"{text}: missed"
+    return f"{'at most' if one['at_most'] else 'at least'} {shown(one['goal'], one['unit'])}"
 
 
 def markdown(content: dict, of: str) -> str:
@@ -112,7 +111,16 @@ def markdown(content: dict, of: str) -> str:
 
 def plain(content: dict) -> str:
     figures = [(run["of"], one) for run in content["runs"] for one in run["figures"]]
-    rows = [(of, one["what"], shown(one["value"], one["unit"]), goal_of(one), one["detail"]) for of, one in figures]
+    rows = [
+        (
+            of,
+            one["what"],
+            shown(one["value"], one["unit"]),
+            goal_of(one) + ("" if is_reached(one) else ": missed"),
+            one["detail"],
+        )
+        for of, one in figures
+    ]
     widths = [max([len(row[place]) for row in rows], default=0) for place in range(4)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()

@@ -122,6 +122,27 @@ def test_questions_are_the_first_of_the_file_or_of_the_package(data, tmp_path):
     assert len(list(read_rows(tmp_path / "humaneval.questions.jsonl"))) == 2
 
 
+def test_fetch_brings_what_a_hub_has_and_names_the_rest(tmp_path, monkeypatch, capsys):
+    import huggingface_hub
+
+    write_rows(tmp_path / "hub.json", [{"instruction": "Hi", "output": "Hello"}])
+    (tmp_path / "df_gamed.csv").write_text("preference\n", encoding="utf-8")
+
+    def download(repository, name, repo_type):
+        assert (repository, repo_type) == ("tatsu-lab/alpaca_eval", "dataset")
+        return str(tmp_path / (name if name.endswith(".csv") else "hub.json"))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks.py", "fetch", "--tasks", "alpaca_eval,mt_bench", "--data", str(tmp_path)]
+    )
+    benchmarks.main()
+    assert list(read_rows(tmp_path / "alpaca_eval" / "baseline.jsonl")) == [{"instruction": "Hi", "output": "Hello"}]
+    assert (tmp_path / "alpaca_eval" / "df_gamed.csv").read_bytes() == b"preference\n"
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all("mt_bench/" in line and "FastChat" in line for line in said[:1])
+
+
 class Manager:
     """Of lm_eval's, what is used here: a group of a task and a tag of two."""
 

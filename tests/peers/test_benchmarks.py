@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from common.errors import CommonError
 from common.llm.standin import standin_server
-from common.rows import read_rows
+from common.rows import read_rows, write_rows
 from common.training import small_model
 from eval import benchmarks
 from eval.benchmark_tasks import TASKS
@@ -177,7 +177,43 @@ def test_without_its_word_lists_ifeval_asks_nothing(tmp_path, monkeypatch):
     assert lines_of(log) == []
 
 
-# ---------------------------------------------------------------- names
+# ---------------------------------------------------------------- names and data
+
+
+def test_fetch_writes_each_split_of_the_official_data_set(tmp_path, monkeypatch):
+    import datasets
+
+    asked = []
+
+    def load(path, name):
+        asked.append((path, name))
+        return {"train": [{"key": 1}], "test": [{"key": 2}, {"key": 3}]}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    run_program(benchmarks, "fetch", "--tasks", "ifeval", "--data", tmp_path)
+    assert asked[-1] == ("google/IFEval", None)
+    assert list(read_rows(tmp_path / "ifeval" / "test.jsonl")) == [{"key": 2}, {"key": 3}]
+
+
+def test_other_rows_are_another_figure(model, tmp_path):
+    data = tmp_path / "data" / "winogrande"
+    data.mkdir(parents=True)
+    rows = list(read_rows(DATA / "winogrande" / "validation.jsonl"))
+    words = [
+        "--model_name_or_path",
+        model,
+        "--data",
+        data.parent,
+        "--save_path",
+        tmp_path / "out",
+        "--dtype",
+        "float32",
+    ]
+    for count in (1, 2):
+        for split in ("train", "validation"):
+            write_rows(data / f"{split}.jsonl", rows[:count])
+        said = run_program(benchmarks, "likelihood", "--tasks", "winogrande", *words)
+        assert f"of {count} rows" in said
 
 
 def test_every_task_that_is_named_is_one_of_lm_evals():
