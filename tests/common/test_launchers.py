@@ -180,6 +180,18 @@ def test_launchers_print_their_commands_under_dry_run(servers):
     assert servers.pids() == []
 
 
+def test_the_demo_asks_the_stand_in_or_a_real_model(servers):
+    """On fewer rows then, and every step that asks names the model."""
+    usual = servers.run(["bash", ROOT / "run_demo.sh"], DRY_RUN="1").stdout
+    real = servers.run(["bash", ROOT / "run_demo.sh"], DRY_RUN="1", REAL_MODEL="1").stdout
+    assert "-m common.llm.standin --port" in usual and "small_server" not in usual
+    (serving,) = re.findall(r"-m common\.llm\.small_server --model (\S+)", real)
+    assert "standin" not in real and "stand-in" not in real
+    asked = re.findall(r"--model (\S+)", real)
+    assert len(asked) > 5 and set(asked) == {serving}
+    assert "DATA=demo_output_real/few/pages.jsonl" in real and "DATA=webr/sample/pages.jsonl" in usual
+
+
 @pytest.mark.parametrize("method", sorted(path.parent.name for path in ROOT.glob("*/train.yaml")))
 def test_trainings_run_on_the_gpus_and_machines_that_are_named(servers, method):
     (launcher,) = (path for path in (ROOT / method).glob("step*.sh") if f"{method}/train.yaml" in path.read_text())
