@@ -18,10 +18,11 @@ export NUM_GPUS=${NUM_GPUS:-8}
 API=${API:-completions} # of the trees; chat where the server has no completions
 ROUNDS=${ROUNDS:-3}     # of further trees for the texts that have fewer questions than their quota
 TRAIN=${TRAIN:-1}       # 0: end with the training data
-read -ra ASK <<<"${ASK_FLAGS:-}" # more for the steps that ask: --max_tokens 512
+read -ra ASK <<<"${ASK_FLAGS:-}"    # more for the steps that ask: --max_tokens 512
+read -ra TREES <<<"${TREE_FLAGS:-}" # more for step 1 alone: --character_per_piece 50
 
 # Questions at every level of detail, by context-split trees; worse questions for the scorer to learn from.
-run bash augcon/step1_generate_questions.sh --api "$API" "${ASK[@]}"
+run bash augcon/step1_generate_questions.sh --api "$API" "${ASK[@]}" "${TREES[@]}"
 # The scorer: good questions against worse ones.
 [[ $RANK_BY != scorer ]] || run env MODEL="${SCORER_MODEL:-$MODEL}" CONFIG="${SCORER_CONFIG:-augcon/train_scorer.yaml}" \
     bash augcon/step2_train_scorer.sh
@@ -30,7 +31,8 @@ run bash augcon/step3_rank_and_filter.sh
 # Where that leaves too few: one tree more, ranked and filtered again.
 for ((round = 1; round <= ROUNDS; round++)); do
     [[ -s $OUT/filtered.short.jsonl ]] || break
-    run bash augcon/step1_generate_questions.sh --api "$API" --short_path "$OUT/filtered.short.jsonl" "${ASK[@]}"
+    run bash augcon/step1_generate_questions.sh --api "$API" --short_path "$OUT/filtered.short.jsonl" "${ASK[@]}" \
+        "${TREES[@]}"
     run bash augcon/step3_rank_and_filter.sh
 done
 # An answer to each, from its own context, in the manner of the examples.
