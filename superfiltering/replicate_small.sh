@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The paper's claims in miniature, offline and seeded: does a small scorer rank rows as a larger one does, and does a
 # model learn more from the 10 % of highest IFD than from 10 % at random, or of the longest? Strong: SmolLM2-135M. Weak,
-# and to be trained: 0.8M numbers, trained on the spot. A small world of instructions, one row in five damaged.
+# and to be trained: 0.3M numbers, trained on the spot. A small world of instructions, one row in five damaged.
 #   bash superfiltering/replicate_small.sh                 # prints the table of the README
 #   bash superfiltering/replicate_small.sh --record        # and leaves it there
 set -euo pipefail
@@ -11,6 +11,7 @@ source common/launch.sh
 SEEDS=${SEEDS:-1 2 3}
 ROWS=${ROWS:-600}              # to score and to select from
 OTHER_ROWS=${OTHER_ROWS:-3000} # more of them, which the weak scorer learns from
+TOKENS=${TOKENS:-300000}       # that it sees; the students then see 20,000
 OUT=${OUT:-results/superfiltering/small}
 MODEL=${MODEL:-$OUT/SmolLM2-135M-Instruct}
 
@@ -18,14 +19,12 @@ MODEL=${MODEL:-$OUT/SmolLM2-135M-Instruct}
 FIGURES=()
 for seed in $SEEDS; do
     dir=$OUT/seed$seed
-    run python superfiltering/small_world.py --save_path "$dir" --rows "$ROWS" --other_rows "$OTHER_ROWS" --seed "$seed"
+    run python superfiltering/small_world.py --save_path "$dir" --pool_rows "$ROWS" --other_rows "$OTHER_ROWS" --seed "$seed"
     # A language model of the world: plain text, no questions and answers yet.
-    run python common/training/small_model.py --data_path "$dir"/{all,other,test}.jsonl --tokens words \
-        --hidden 128 --layers 3 --max_length 256 --seed "$seed" --save_path "$dir/start"
-    run python common/training/finetune.py --data_path "$dir/other.jsonl" --model_name_or_path "$dir/start" \
-        --output_dir "$dir/base" --format text --per_device_train_batch_size 8 --num_train_epochs 3 --seed "$seed" \
-        --learning_rate 1.5e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
-        --no_gradient_checkpointing --save_strategy no --logging_steps 100
+    run python common/training/small_model.py --data_path "$dir"/{all,other,test}.jsonl --vocabulary words \
+        --hidden 96 --layers 2 --max_length 256 --seed "$seed" --save_path "$dir/start"
+    run python common/training/small_training.py --data_path "$dir/other.jsonl" --model_name_or_path "$dir/start" \
+        --save_path "$dir/base" --train_tokens "$TOKENS" --seed "$seed"
 
     # Both score all rows by the method's steps; each selects its 10 %.
     for scorer in weak strong; do
@@ -38,8 +37,8 @@ for seed in $SEEDS; do
             --json_save_path "$dir/${scorer}_IFD.jsonl" --random_baseline "$dir/random.jsonl" \
             --length_baseline "$dir/longest.jsonl"
     done
-    run python superfiltering/score_small.py --folder "$dir" --seed "$seed" --save_path "$dir.json" \
-        --students all random longest weak_IFD strong_IFD
+    run python superfiltering/score_small.py --folder "$dir" --seed "$seed" --train_tokens 20000 \
+        --save_path "$dir.json" --students all random longest weak_IFD strong_IFD
     FIGURES+=("$dir.json")
 done
 # shellcheck disable=SC2086

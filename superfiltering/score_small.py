@@ -1,6 +1,7 @@
 """What a selection does to a small model trained on it, and how far a weak and a strong scorer agree; of one seed.
 
-    python superfiltering/score_small.py --folder out/seed1 --students weak_IFD random --save_path seed1.json
+    python superfiltering/score_small.py --folder out/seed1 --students weak_IFD random --train_tokens 20000 \
+        --save_path seed1.json
 
 in   FOLDER: weak.jsonl, strong.jsonl (step 2), test.jsonl, the model base, and of each student NAME.jsonl (step 3)
 out  {"weak_IFD": {"damaged": …, "right": …, "loss": …}, …, "weak IFD with strong IFD": {"rho": …, …}, …}
@@ -18,13 +19,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.conversations import as_messages
-from common.program import make_parser, run_main
+from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_text
 from common.training.examples import Example, encode
 from common.training.small_training import load, losses, train, written
 from superfiltering.agreement import RATES
 from superfiltering.selection import length_of, random_rows, select, shared, spearman
 
+LEARNING_RATE = 1e-3
 CHANCE = 200  # random selections that "random" is the mean of
 
 
@@ -59,7 +61,7 @@ def agreement(weak: list[dict], strong: list[dict], seed: int) -> dict[str, dict
 def of_student(base: Path, rows: list[dict], test: list[dict], tokens: int, seed: int) -> dict[str, float]:
     """What the base knows after it was trained on these rows."""
     model, tokenizer = load(base)
-    train(model, encoded(tokenizer, rows), tokens=tokens, learning_rate=1e-3, seed=seed)
+    train(model, encoded(tokenizer, rows), tokens=tokens, learning_rate=LEARNING_RATE, seed=seed)
     right = [text == row["output"] for text, row in zip(written(model, tokenizer, test), test, strict=True)]
     return {"right": statistics.mean(right), "loss": statistics.mean(losses(model, encoded(tokenizer, test)))}
 
@@ -84,7 +86,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--folder", required=True, help="folder of a seed")
     parser.add_argument("--students", nargs="+", required=True, help="names of selections and their models")
     parser.add_argument("--save_path", required=True, help="the figures (.json)")
-    parser.add_argument("--tokens", type=int, default=20_000, help="that each student sees")
+    parser.add_argument("--train_tokens", type=positive, required=True, help="tokens that each student sees")
     parser.add_argument("--seed", type=int, default=0, help="of the order of training, and of random selections")
     return parser.parse_args()
 
@@ -95,7 +97,7 @@ def main() -> None:
     rows = {name: list(read_rows(folder / f"{name}.jsonl")) for name in ("weak", "strong", "test", *args.students)}
     figures = {}
     for name in args.students:
-        trained = of_student(folder / "base", rows[name], rows["test"], args.tokens, args.seed)
+        trained = of_student(folder / "base", rows[name], rows["test"], args.train_tokens, args.seed)
         figures[f"trained on {name}"] = of_selection(rows[name]) | trained
     figures |= agreement(rows["weak"], rows["strong"], args.seed)
     write_text(Path(args.save_path), json.dumps(figures, indent=1) + "\n")

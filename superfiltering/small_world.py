@@ -1,6 +1,6 @@
 """Make a small world of instructions whose right answers are known, and damage part of them in four known ways.
 
-    python superfiltering/small_world.py --save_path small --rows 800 --other_rows 3000 --test_rows 120 --seed 1
+    python superfiltering/small_world.py --save_path small --pool_rows 600 --other_rows 3000 --seed 1
 
 out  all.jsonl    {"instruction": "...", "input": "...", "output": "...", "task": "total", "damage": "", "text": "..."}
      other.jsonl  more rows of that kind, for a weak scorer to learn from
@@ -48,6 +48,7 @@ VAGUE = [
     "There are many ways to see this.",
 ]
 SHARE_DAMAGED = 0.2
+TEST_ROWS = 120
 
 Asked = tuple[str, str, str]  # instruction, input, right answer
 
@@ -146,9 +147,8 @@ def make_row(rng: random.Random, share_damaged: float) -> dict:
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--save_path", required=True, help="folder for the three files")
-    parser.add_argument("--rows", type=positive, default=800, help="rows of all.jsonl")
+    parser.add_argument("--pool_rows", type=positive, default=600, help="rows of all.jsonl")
     parser.add_argument("--other_rows", type=positive, default=3000, help="rows of other.jsonl")
-    parser.add_argument("--test_rows", type=positive, default=120, help="rows of test.jsonl")
     parser.add_argument("--seed", type=int, default=0, help="of the random draws")
     return parser.parse_args()
 
@@ -158,12 +158,12 @@ def main() -> None:
     rng, folder = random.Random(args.seed), Path(args.save_path)
     folder.mkdir(parents=True, exist_ok=True)
     for name, count, share in (
-        ("all", args.rows, SHARE_DAMAGED),
+        ("all", args.pool_rows, SHARE_DAMAGED),
         ("other", args.other_rows, SHARE_DAMAGED),
-        ("test", args.test_rows, 0.0),
+        ("test", TEST_ROWS, 0.0),
     ):
         write_rows(folder / f"{name}.jsonl", [make_row(rng, share) for _ in range(count)])
-    print(f"{folder}: {args.rows:,} rows, {args.other_rows:,} more, {args.test_rows:,} to test on")
+    print(f"{folder}: {args.pool_rows:,} rows, {args.other_rows:,} more, {TEST_ROWS:,} to test on")
 
 
 if __name__ == "__main__":

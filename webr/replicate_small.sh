@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The paper's claim in miniature, offline and seeded: does a model learn more from pages that WebR rebuilt than from the
 # pages as they are, at equal tokens? A small web of invented towns, rules as rebuilder (webr/small_rebuilder.py: what a
-# good model would answer), steps 1 to 5 as they are, models of 0.8M numbers trained from scratch.
+# good model would answer), steps 1 to 5 as they are, models of 0.3M numbers trained from scratch.
 #   bash webr/replicate_small.sh                 # prints the table of the README
 #   bash webr/replicate_small.sh --record        # and leaves it there
 set -euo pipefail
@@ -10,7 +10,7 @@ source common/launch.sh
 
 SEEDS=${SEEDS:-1 2 3}
 PAGES=${PAGES:-300}
-TOKENS=${TOKENS:-100000} # that each model sees
+TOKENS=${TOKENS:-200000} # that each model sees
 OUT=${OUT:-results/webr/small}
 
 start_server --engine standin --rules webr/small_rebuilder.py
@@ -27,9 +27,9 @@ for seed in $SEEDS; do
         run python webr/step5_postprocess.py --WI_data_paths "$dir/${made%:*}.jsonl" --WR_data_paths "$dir/${made%:*}.jsonl" \
             --save_name "$dir/${made#*:}/webr" --threshold 0.95 --seed "$seed"
     done
-    run python common/training/small_model.py --data_path "$dir"/{titles,facts,unseen,refined}.jsonl --tokens words \
-        --hidden 64 --layers 2 --max_length 256 --seed "$seed" --save_path "$dir/start"
-    run python webr/score_small.py --folder "$dir" --seed "$seed" --tokens "$TOKENS" --save_path "$dir.json"
+    run python common/training/small_model.py --data_path "$dir"/{titles,facts,unseen,refined}.jsonl --vocabulary words \
+        --hidden 96 --layers 2 --max_length 256 --seed "$seed" --save_path "$dir/start"
+    run python webr/score_small.py --folder "$dir" --seed "$seed" --train_tokens "$TOKENS" --save_path "$dir.json"
     FIGURES+=("$dir.json")
 done
 # shellcheck disable=SC2086

@@ -1,6 +1,6 @@
 """What small models know that were trained on pages as they are, and on what WebR made of them; of one seed.
 
-    python webr/score_small.py --folder out/seed1 --seed 1 --save_path out/seed1.json
+    python webr/score_small.py --folder out/seed1 --train_tokens 200000 --save_path out/seed1.json
 
 in   FOLDER: pages, titles, facts, unseen (small_world.py), rebuilt/webr and unrefined/webr (step 5), the model start
 out  {"raw pages": {"asked, written": …, "asked, one of four": …, …}, …}
@@ -22,13 +22,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
 from common.conversations import as_messages
-from common.program import make_parser, run_main
+from common.program import make_parser, positive, run_main
 from common.rows import read_rows, write_text
 from common.training.examples import Example, encode, encode_text
-from common.training.small_training import load, losses, train, written
+from common.training.small_training import LEARNING_RATE, load, losses, train, written
 from webr.small_world import SENTENCES, VALUES
-
-LEARNING_RATE = 3e-3
 
 
 # ---------------------------------------------------------------- questions
@@ -88,7 +86,7 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--folder", required=True, help="folder of a seed")
     parser.add_argument("--save_path", required=True, help="the figures (.json)")
-    parser.add_argument("--tokens", type=int, default=100_000, help="that each model sees")
+    parser.add_argument("--train_tokens", type=positive, required=True, help="tokens that each model sees")
     parser.add_argument("--seed", type=int, default=0, help="of the order of training")
     return parser.parse_args()
 
@@ -115,7 +113,7 @@ def main() -> None:
     }
     figures = {"commonest value": commonest(questions, rows["facts"])}
     for name, parts in students.items():
-        model = trained(start, parts, args.tokens, args.seed)
+        model = trained(start, parts, args.train_tokens, args.seed)
         figures[name] = of_model(model, tokenizer, questions, args.seed)
         print(name, figures[name])
     write_text(Path(args.save_path), json.dumps(figures, indent=1) + "\n")

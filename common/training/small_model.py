@@ -2,8 +2,8 @@
 
     python common/training/small_model.py --data_path converter.jsonl --save_path small_model
 
-in   files of rows; every character of their texts becomes a token, or with --tokens words every word: a fifth as many
-     to compute where a small world has few different ones
+in   files of rows; every character of their texts becomes a token, or with --vocabulary words every word: in a small
+     world a fifth as many tokens to compute
 out  <save_path>: a Llama model with a ChatML template, which fine-tuning, `transformers serve` and vLLM load
 """
 
@@ -87,7 +87,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_path", required=True, help="folder to write")
     parser.add_argument("--hidden", type=positive, default=256, help="width, a multiple of 32")
     parser.add_argument("--layers", type=positive, default=4, help="layers of the transformer")
-    parser.add_argument("--tokens", choices=PATTERNS, default="characters", help="what a token is")
+    parser.add_argument("--vocabulary", choices=PATTERNS, default="characters", help="what a token is")
     parser.add_argument("--max_length", type=positive, default=1024, help="tokens")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     args = parser.parse_args()
@@ -102,7 +102,7 @@ def main() -> None:
     refuse_overlap([file for path in args.data_path for file in input_files(path)], [args.save_path])
     refuse_foreign(Path(args.save_path))
     rows = [row for path in args.data_path for row in read_rows(path)]
-    tokenizer = tokenizer_of(texts_of(rows), args.tokens, args.max_length)
+    tokenizer = tokenizer_of(texts_of(rows), args.vocabulary, args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)
     begin(Path(args.save_path), vars(args))
     model.save_pretrained(args.save_path)

@@ -1,24 +1,41 @@
-"""Train small models and question them in one process, without a trainer's seconds at each start: for the replications.
+"""Train a small model in seconds, on a CPU, for as many tokens as are given: for the replications.
+
+    python common/training/small_training.py --data_path texts.jsonl --model_name_or_path start --save_path base \
+        --train_tokens 200000
+
+in   rows with "text", all of which is learned, and a model of common/training/small_model.py
+out  <save_path>: the trained model
+
+From Python, several in one process, and what they answer:
 
     model, tokenizer = load("start")
     train(model, [encode(tokenizer, as_messages(row)) for row in rows], tokens=100_000, learning_rate=1e-3, seed=1)
     written(model, tokenizer, rows)        # what it answers, greedily
     losses(model, tokenizer, examples)     # mean loss of each example's labels
 
-`tokens` counts every token that the model sees, prompts too: what is equal when data sets are compared. For what is
-small; anything else is trained by common/training/finetune.py.
+Every token that the model sees counts, prompts too: that is what is equal when data sets are compared. Anything larger
+is trained by common/training/finetune.py.
 """
 
+import argparse
 import math
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.conversations import as_messages, templated
-from common.training import hush_bars
-from common.training.examples import NO_LOSS, Example
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an install
 
+from common.conversations import as_messages, templated
+from common.program import make_parser, positive, run_main
+from common.rows import input_files, read_rows, refuse_overlap
+from common.step import need
+from common.training import hush_bars
+from common.training.examples import NO_LOSS, Example, encode_text
+from common.training.restart import begin, refuse_foreign
+
+LEARNING_RATE = 4e-3  # at its highest, from random weights
 WARM_UP = 0.05  # of all tokens; from there to none along half a cosine
 
 
@@ -56,7 +73,7 @@ def batches(examples: Sequence[Example], batch_size: int, rng: random.Random) ->
 
 
 def train(
-    model: Any, examples: Sequence[Example], *, tokens: int, learning_rate: float, seed: int, batch_size: int = 16
+    model: Any, examples: Sequence[Example], *, tokens: int, learning_rate: float, seed: int, batch_size: int = 4
 ) -> None:
     """In place, until so many tokens are seen."""
     import torch
@@ -103,3 +120,30 @@ def written(model: Any, tokenizer: Any, rows: Sequence[dict], most_tokens: int =
     answers = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
     texts = tokenizer.batch_decode(answers[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return [text.strip() for text in texts]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser(__doc__)
+    parser.add_argument("--data_path", required=True, help="texts to learn")
+    parser.add_argument("--model_name_or_path", required=True, help="the model to start from")
+    parser.add_argument("--save_path", required=True, help="folder to write")
+    parser.add_argument("--train_tokens", type=positive, required=True, help="tokens that the model sees")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the rows")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    refuse_foreign(Path(args.save_path))
+    refuse_overlap([*input_files(args.data_path), args.model_name_or_path], [args.save_path])
+    model, tokenizer = load(args.model_name_or_path)
+    examples = [encode_text(tokenizer, need(row, "text")) for row in read_rows(args.data_path)]
+    train(model, examples, tokens=args.train_tokens, learning_rate=LEARNING_RATE, seed=args.seed)
+    begin(Path(args.save_path), vars(args))
+    model.save_pretrained(args.save_path)
+    tokenizer.save_pretrained(args.save_path)
+    print(f"{args.save_path}: mean loss {sum(losses(model, examples)) / len(examples):.3f}")
+
+
+if __name__ == "__main__":
+    run_main(main)
