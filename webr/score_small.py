@@ -28,7 +28,6 @@ from common.training.examples import Example, encode, encode_text
 from common.training.small_training import LEARNING_RATE, load, losses, train, written
 from webr.small_world import SENTENCES, VALUES
 
-
 # ---------------------------------------------------------------- questions
 
 
