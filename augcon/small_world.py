@@ -253,10 +253,12 @@ def figures(args: argparse.Namespace) -> None:
         scores = scores_of(sides[0] + sides[1] + pool, ranking, args)
         good, worse, of_pool = scores[: len(pairs)], scores[len(pairs) : 2 * len(pairs)], scores[2 * len(pairs) :]
         right = mean((one > other) + (one == other) / 2 for one, other in zip(good, worse, strict=True))
-        filtered, unfiltered = kept_of(rows, of_pool, THRESHOLD), kept_of(rows, of_pool, 1)
-        as_many = {root: those[: len(filtered[root])] for root, those in unfiltered.items()}
+        filtered = kept_of(rows, of_pool, THRESHOLD)
         found[ranking] = {"pairs right": right} | figures_of(filtered)
-        found[f"{ranking}, no filter"] = figures_of(as_many)
+        if ranking in ("scorer", "a draw"):
+            unfiltered = kept_of(rows, of_pool, 1)
+            as_many = {root: those[: len(filtered[root])] for root, those in unfiltered.items()}
+            found[f"{ranking}, no filter"] = figures_of(as_many)
     Path(args.save_path).parent.mkdir(parents=True, exist_ok=True)
     write_text(Path(args.save_path), json.dumps(found, indent=1) + "\n")
 
@@ -266,7 +268,7 @@ def parse_args() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("grow", help="questions")
     one.add_argument("--model_name_or_path", required=True, help="folder of a causal language model")
-    one.add_argument("--roots", type=positive, default=60, help="paragraphs to ask about")
+    one.add_argument("--roots", type=positive, default=48, help="paragraphs to ask about")
     one.add_argument("--batch_size", type=positive, default=32, help="contexts asked about together")
     two = commands.add_parser("split", help="pairs of the roots that are learned from")
     three = commands.add_parser("figures", help="of the roots held out")
