@@ -16,6 +16,7 @@ from augcon.answers import (
     shown_text,
 )
 from augcon.asking import STOPS
+from augcon.context_tree import only_question
 from augcon.demonstrations import released_verdict, verdict
 from augcon.prompts import template
 from common.errors import AnswerRejected
@@ -108,6 +109,23 @@ async def is_supported(ask: Ask, answered: Demonstration, lang: str, answering: 
     """Whether the context holds everything that the answer says."""
     words = {"context": answered.context, "question": answered.question, "answer": answered.answer}
     return await _verdict(ask, _judge_request("support", lang, words, answering), answering.attempts)
+
+
+async def self_contained(
+    ask: Ask, context: str, question: str, lang: str, answering: Answering, rewrite: bool = False
+) -> str:
+    """The question, or what a model makes of it, as somebody understands it who does not know the context."""
+    words = {"context": context, "question": question}
+    if await _verdict(ask, _judge_request("self_contained", lang, words, answering), answering.attempts):
+        return question
+    if rewrite:
+        answer = await ask(_judge_request("rewrite_question", lang, words, answering))
+        found = only_question(answer.text)
+        other = found.question if found and answer.finish_reason != "length" else ""
+        check = _judge_request("self_contained", lang, words | {"question": other}, answering)
+        if other and await _verdict(ask, check, answering.attempts):
+            return other
+    raise AnswerRejected("cannot be understood without its context", question)
 
 
 def _judge_request(name: str, lang: str, words: dict[str, str], answering: Answering) -> Request:

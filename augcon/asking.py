@@ -6,9 +6,11 @@ ask_about = context_asker(ask, settings, "tree", lang="zh", first_sample=4)     
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 from augcon.context_tree import Ask as AskContext
 from augcon.prompts import template, tree_template
+from augcon.tree_answer import FIELDS
 from common.llm import Ask, LLMOptions, Request
 from common.prompts import fill
 
@@ -24,9 +26,13 @@ class TreeAsking:
     prompt_folder: str | None = None
     keep_truncated: bool = False
     paper_exact: bool = False
+    json_schema: bool = False  # the server is told the form of an answer, and keeps to it
 
     def request(self, context: str, kind: str, lang: str) -> Request:
         prompt = self.prompt(context, kind, lang)
+        if self.json_schema:
+            form = response_format(FIELDS[:1] if kind == "question" else FIELDS)
+            return Request(messages=[{"role": "user", "content": prompt}], stop=[], response_format=form)
         # An answer repeats the context: what stands in it must not end the answer.
         stops = [stop for stop in self.stops if self.paper_exact or stop not in context]
         if self.api == "chat":
@@ -37,6 +43,14 @@ class TreeAsking:
         name = template(kind, lang, self.prompt_folder) if kind == "question" else None
         text = fill(name or tree_template(kind, lang, self.prompt_folder), context=context)
         return text + " " if self.paper_exact else text
+
+
+@cache
+def response_format(fields: tuple[str, ...]) -> dict:
+    """An object of texts, and nothing else."""
+    texts = {name: {"type": "string"} for name in fields}
+    schema = {"type": "object", "properties": texts, "required": list(fields), "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": "question", "strict": True, "schema": schema}}
 
 
 def context_asker(ask: Ask, asking: TreeAsking, kind: str, lang: str, first_sample: int = 0) -> AskContext:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import LCSseq
 
 from augcon.corpus import sentences
-from augcon.tree_answer import Found, parse, parse_released
+from augcon.tree_answer import Found, from_json, parse, parse_released
 
 CHARACTERS_A_QUESTION = 35
 
@@ -133,7 +133,9 @@ async def grow_root(
 
 
 def only_question(text: str) -> Found | None:
-    """The first line of the answer to a prompt that asks for a question alone."""
+    """The first line of the answer to a prompt that asks for a question alone, or the question of an object."""
+    if found := from_json(text):
+        return found
     found = parse(f"{text.strip().partition(chr(10))[0]}\nContext 1: -\nContext 2: -")
     return found and Found(found.question, "", "")
 

@@ -6,6 +6,7 @@ kept, dropped = filter_ranked(questions, quota=14)    # the best first; nothing 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
@@ -81,15 +82,62 @@ class Similar:
 
     def repeats(self, question: str) -> int | None:
         """The place, among those kept, of the first one that the encoded question nearly repeats."""
-        size, threshold, measure = len(question), self._threshold, self._measure
-        for place, kept in enumerate(self._kept):
-            least = _least_common(size, len(kept), threshold, measure)
-            if least <= size and least <= len(kept) and LCSseq.similarity(question, kept, score_cutoff=least):
+        return self._first_alike(question, range(len(self._kept)))
+
+    def _first_alike(self, question: str, places: Iterable[int]) -> int | None:
+        size, threshold, measure, kept = len(question), self._threshold, self._measure, self._kept
+        for place in places:
+            other = kept[place]
+            least = _least_common(size, len(other), threshold, measure)
+            if least <= size and least <= len(other) and LCSseq.similarity(question, other, score_cutoff=least):
                 return place
         return None
 
     def keep(self, question: str) -> None:
         self._kept.append(question)
+
+    def has_alike(self, text: str) -> bool:
+        return self.repeats(self.encode(text)) is not None
+
+    def add(self, texts: Iterable[str]) -> None:
+        for question in filter(None, map(self.encode, texts)):
+            self.keep(question)
+
+
+class SimilarAmongMany(Similar):
+    """The same for many: a question is compared with those alone that share one of its late words. If two have so much
+    in common that one repeats the other, they cannot differ in all of these; and words that were met late are rare."""
+
+    def __init__(self, threshold: float = THRESHOLD, measure: str = "f") -> None:
+        super().__init__(threshold, measure)
+        self._by_word: dict[str, list[int]] = {}
+
+    def _late_words(self, question: str) -> list[str]:
+        counts: Counter[str] = Counter()
+        words = []
+        for word in question:
+            counts[word] += 1
+            words.append(word * counts[word])  # a word for the second time is another one
+        return sorted(words, reverse=True)[
+            : len(words) - _fewest_common(len(words), self._threshold, self._measure) + 1
+        ]
+
+    def repeats(self, question: str) -> int | None:
+        places = {place for word in self._late_words(question) for place in self._by_word.get(word, ())}
+        return self._first_alike(question, sorted(places))
+
+    def keep(self, question: str) -> None:
+        for word in self._late_words(question):
+            self._by_word.setdefault(word, []).append(len(self._kept))
+        super().keep(question)
+
+
+@cache
+def _fewest_common(size: int, threshold: float, measure: str) -> int:
+    """Words that a question of this size has in common with any that it repeats, or that repeats it."""
+    pairs = [pair for other in range(1, size + 1) for pair in ((size, other), (other, size))]
+    needed = ((_least_common(*pair, threshold, measure), min(pair)) for pair in pairs)
+    return min((least for least, most in needed if least <= most), default=size)
 
 
 def released_filter(questions: Sequence[str], quota: int, threshold: float = THRESHOLD) -> list[int]:
@@ -112,10 +160,10 @@ def filter_ranked(
     quota: int,
     threshold: float = THRESHOLD,
     measure: str = "f",
-    excluded: Similar | None = None,
+    excluded: dict[str, Similar] | None = None,
 ) -> Iterator[tuple[int, str | None]]:
     """(place, None) for those kept, (place, why) for the others; never more than the quota are kept, and none that
-    nearly repeats one of `excluded`."""
+    nearly repeats one of those that are `excluded` by any reason."""
     similar, kept = Similar(threshold, measure), 0
     for place, text in enumerate(questions):
         if kept >= quota:
@@ -124,19 +172,18 @@ def filter_ranked(
             why = "no words"
         elif similar.repeats(question) is not None:
             why = "nearly repeats a better one"
-        elif excluded and excluded.repeats(excluded.encode(text)) is not None:
-            why = "near an excluded question"
         else:
-            similar.keep(question)
-            kept, why = kept + 1, None
+            why = next((why for why, those in (excluded or {}).items() if those.has_alike(text)), None)
+            if why is None:
+                similar.keep(question)
+                kept += 1
         yield place, why
 
 
 def similar_to(questions: Iterable[str], threshold: float = THRESHOLD, measure: str = "f") -> Similar:
     """What tells whether a question nearly repeats one of these."""
-    similar = Similar(threshold, measure)
-    for question in filter(None, map(similar.encode, questions)):
-        similar.keep(question)
+    similar = SimilarAmongMany(threshold, measure)
+    similar.add(questions)
     return similar
 
 

@@ -268,7 +268,7 @@ def parse_args() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("grow", help="questions")
     one.add_argument("--model_name_or_path", required=True, help="folder of a causal language model")
-    one.add_argument("--roots", type=positive, default=48, help="paragraphs to ask about")
+    one.add_argument("--roots", type=positive, default=60, help="paragraphs to ask about")
     one.add_argument("--batch_size", type=positive, default=32, help="contexts asked about together")
     two = commands.add_parser("split", help="pairs of the roots that are learned from")
     three = commands.add_parser("figures", help="of the roots held out")

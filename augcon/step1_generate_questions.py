@@ -147,6 +147,7 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--seed", type=int, default=0, help="of the choice of questions")
     group = parser.add_argument_group("asking")
     group.add_argument("--api", choices=["completions", "chat"], default="completions", help="how the server is asked")
+    group.add_argument("--json_schema", action="store_true", help="answers as JSON, where a chat server can keep to it")
     group.add_argument("--keep_truncated", action="store_true", help="read answers that --max_tokens cut off")
     group.add_argument("--paper_exact", action="store_true", help="cut, parse and grow as the released code does")
     add_prompt_arguments(parser)
@@ -154,6 +155,8 @@ def parse_args() -> argparse.Namespace:
     add_llm_arguments(parser, temperature=0.85, max_tokens=1024, stop=list(STOPS))
     args = parser.parse_args()
     args.split = args.split or split_of(args.data_path, "train")
+    if args.json_schema and (args.paper_exact or args.api != "chat"):
+        parser.error("--json_schema: for --api chat, and not as released")
     args.max_trees = args.max_trees or (1000 if args.paper_exact else 10)
     return args
 
@@ -174,7 +177,9 @@ def main() -> None:
     args = parse_args()
     roots_path, pairs_path = beside(args.save_path, "roots"), beside(args.save_path, "pairs")
     queries_path = Path(args.save_path).with_name("queries.json")
-    asking = TreeAsking(args.api, tuple(args.stop), args.prompt_folder, args.keep_truncated, args.paper_exact)
+    asking = TreeAsking(
+        args.api, tuple(args.stop), args.prompt_folder, args.keep_truncated, args.paper_exact, args.json_schema
+    )
     rules, options = tree_rules(args), llm_options(args)
     outputs = {"reads": filter(None, [args.short_path]), "writes": [args.save_path, queries_path, pairs_path]}
     with Step([args.data_path], roots_path, **outputs, **step_options(args)) as step:

@@ -74,7 +74,9 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def ranked_and_filtered(row: dict, args: argparse.Namespace, excluded: Similar | None) -> list[tuple[int, str | None]]:
+def ranked_and_filtered(
+    row: dict, args: argparse.Namespace, excluded: dict[str, Similar]
+) -> list[tuple[int, str | None]]:
     """(place, why it goes or None) of a root's questions, the best first."""
     order = rank(need(row, "scores", list))
     texts = [row["questions"][place]["question"] for place in order]
@@ -97,13 +99,17 @@ def question_row(row: dict, place: int, rank: int) -> dict:
 
 
 def filter_rows(step: Step, args: argparse.Namespace, dropped: RowWriter, short: RowWriter) -> None:
-    excluded = None
+    excluded = {}
     if args.exclude_questions:
         tests = (need(row, "question") for row in read_rows(args.exclude_questions))
-        excluded = similar_to(tests, args.rouge_thres, args.similarity)
+        excluded["near an excluded question"] = similar_to(tests, args.rouge_thres, args.similarity)
+    if args.across_texts:
+        excluded["near a question about another text"] = others = similar_to((), args.rouge_thres, args.similarity)
     for _, row, results in step.values(lambda row: ranked_and_filtered(row, args, excluded)):
         kept = [place for place, why in results if why is None]
         step.write(*(question_row(row, place, rank) for rank, place in enumerate(kept)))
+        if args.across_texts:
+            others.add(row["questions"][place]["question"] for place in kept)
         reasons = Counter(why for _, why in results if why)
         for place, why in results:
             if why:
@@ -135,13 +141,19 @@ def parse_args() -> argparse.Namespace:
         "--rouge_thres", type=float, default=THRESHOLD, help="ROUGE-L above which a question repeats one"
     )
     group.add_argument("--similarity", choices=["f", "p", "r"], default="f", help="ROUGE-L's F1, precision or recall")
+    group.add_argument(
+        "--across_texts", action="store_true", help="compare with the questions about earlier texts as well"
+    )
     group.add_argument("--exclude_questions", help='test questions ({"question"}): what is near one of them goes')
     group.add_argument("--paper_exact", action="store_true", help="filter as the released code does")
     add_shard_arguments(parser)
     add_prompt_arguments(parser)
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.2, max_tokens=16)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.across_texts and args.paper_exact:
+        parser.error("--across_texts: the released filter looks at one text at a time")
+    return args
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an install
 
-from augcon.answering import Answering, answer_question, answer_request, is_supported
+from augcon.answering import Answering, answer_question, answer_request, is_supported, self_contained
 from augcon.answers import RELEASED_TOKENS
 from augcon.choosing import (
     Examples,
@@ -37,6 +37,7 @@ from common.program import make_parser, positive, run_main
 from common.rows import input_files, read_rows, refuse_overlap
 from common.step import Step, add_step_arguments, map_rows, need, step_options
 
+PROMPTS = ("answer", "judge", "support", "self_contained", "rewrite_question")
 PROVENANCE = ("root", "rank", "article", "depth", "score", "lang", "context")
 
 
@@ -60,6 +61,10 @@ def choose_examples(args: argparse.Namespace, answering: Answering) -> tuple[Exa
 def answerer(args: argparse.Namespace, answering: Answering, shown: Examples, counts: Counter) -> Callable:
     async def work(row: dict, ask: Ask) -> dict:
         context, question, lang = question_of(row, args.lang)
+        if args.self_contained:
+            asked = question
+            question = await self_contained(ask, context, asked, lang, answering, args.self_contained == "rewrite")
+            counts["questions rewritten"] += question != asked
         answered = await answer_question(ask, context, question, lang, shown.get(lang, []), answering)
         output = {"question": answered.question, "answer": answered.answer}
         if args.paper_exact:
@@ -114,6 +119,11 @@ def parse_args() -> argparse.Namespace:
     group.add_argument("--candidates", type=positive, default=16, help="sets of examples that are tried")
     group.add_argument("--seed", type=int, default=0, help="of the draw of these sets")
     group = parser.add_argument_group("answers")
+    group.add_argument(
+        "--self_contained",
+        choices=["drop", "rewrite"],
+        help="a question that cannot be understood without its context: drop it, or word it anew first",
+    )
     group.add_argument("--no_principles", action="store_true", help="show the examples alone, without instructions")
     group.add_argument("--keep_truncated", action="store_true", help="keep answers that --max_tokens cut off")
     group.add_argument("--keep_refusals", action="store_true", help="keep answers that refuse")
@@ -127,6 +137,8 @@ def parse_args() -> argparse.Namespace:
     add_step_arguments(parser)
     add_llm_arguments(parser, temperature=0.2)
     args = parser.parse_args()
+    if args.self_contained and args.paper_exact:
+        parser.error("--self_contained: the released code asks each question as it is")
     args.demos = args.demos or ("bootstrap" if args.paper_exact else "search")
     args.max_tokens = args.max_tokens or (RELEASED_TOKENS if args.paper_exact else 1024)
     return args
@@ -150,7 +162,7 @@ def main() -> None:
     shown, why = choose_examples(args, answering)
     data_path = as_rows(args.data_path, args.save_path, question_rows)
     with Step([data_path], output, reads=reads, writes=writes, **step_options(args)) as step:
-        step.facts |= {"examples": why, "prompts": prompt_hashes(["answer", "judge", "support"], args.prompt_folder)}
+        step.facts |= {"examples": why, "prompts": prompt_hashes(PROMPTS, args.prompt_folder)}
         if args.dry_run:
             ask_rows(step, llm_options(args), request_maker(args, answering, shown), lambda row, answer: row)
         work_rows(step, llm_options(args), answerer(args, answering, shown, step.counts))

@@ -7,12 +7,14 @@
 spellings that models write beside it.
 """
 
+import json
 import re
 from typing import NamedTuple
 
 MARK_1, MARK_2 = "Context 1: ", "Context 2: "
 LONGEST_TOLERATED = 50_000  # characters: an answer has 1,024 tokens
 LONGEST_QUESTION = 1000
+FIELDS = ("question", "context_1", "context_2")  # of an answer in JSON
 MOST_CUES = 4
 
 
@@ -92,8 +94,10 @@ def _second_mark(text: str, first: int) -> int:
 
 
 def parse(text: str) -> Found | None:
-    """The same where the released code finds something, and else the marks in four languages, with bold or full-width
+    """An object of FIELDS; what the released code finds; else the marks in four languages, with bold or full-width
     colons, on lines of their own or not. Parts may have several lines; a cue before the question goes."""
+    if found := from_json(text):
+        return found if found.part1 and found.part2 else None
     places = _released_places(text)
     places = places or _tolerated_places(text[:LONGEST_TOLERATED])
     if places is None or len(places[0]) > LONGEST_QUESTION:
@@ -101,6 +105,20 @@ def parse(text: str) -> Found | None:
     question, part1, begin = places
     part2 = _NEXT_BLOCK.split(text[begin : begin + LONGEST_TOLERATED].lstrip(), maxsplit=1)[0]
     return Found(strip_cue(question), _trim(_LEFT_OVER.sub("", part1)), _trim(part2))
+
+
+def from_json(text: str) -> Found | None:
+    """Of an object: what is missing is empty."""
+    if not text.lstrip().startswith("{") or len(text) > LONGEST_TOLERATED:
+        return None
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    texts = [said.get(name, "") for name in FIELDS]
+    if not all(isinstance(part, str) for part in texts) or not 0 < len(texts[0]) <= LONGEST_QUESTION:
+        return None
+    return Found(strip_cue(texts[0]), *map(_trim, texts[1:]))
 
 
 def _tolerated_places(text: str) -> tuple[str, str, int] | None:

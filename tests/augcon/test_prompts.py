@@ -23,6 +23,8 @@ PLACES = {
     "judge": {"context", "question", "reference", "answer"},
     "support": {"context", "question", "answer"},
     "rate": {"context", "question"},
+    "self_contained": {"context", "question"},
+    "rewrite_question": {"context", "question"},
 }
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from augcon import step2_train_scorer, step3_rank_and_filter
 from augcon.scorer import head_scores, load_scorer, pad_right, released_loss, scorer_text, token_batches
 from common import manifest
+from common.errors import BadInput
 from common.rows import read_rows, write_rows
 from common.training import small_model
 
@@ -141,6 +143,34 @@ def test_the_released_head_and_an_adapter_are_saved_and_load(more, folder, tmp_p
         assert manifest.read(tmp_path / "other")["held_out_accuracy"] is None
     else:
         assert (tmp_path / "other" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("learning", [0, 1])
+def test_a_scorer_may_be_the_first_layers_of_a_model_and_the_last_of_them_learn(learning, folder, tmp_path):
+    few = ["--keep_layers", 1, "--train_layers", learning, "--max_steps", 3]
+    call(step2_train_scorer, *training(folder, tmp_path / "short", *few))
+    start, short = (
+        AutoModelForSequenceClassification.from_pretrained(at) for at in (folder / "start", tmp_path / "short")
+    )
+    assert len(short.model.layers) == 1 < len(start.model.layers)
+    before, after = start.model.layers[0].state_dict(), short.model.layers[0].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before) is (learning == 0)
+    assert torch.equal(start.model.embed_tokens.weight, short.model.embed_tokens.weight)
+    assert not torch.equal(start.model.norm.weight, short.model.norm.weight)
+    assert len(set(load_scorer(str(tmp_path / "short")).score(TEXTS))) > 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--keep_layers", 3), "the model has 2 layers"),
+        (("--train_layers", 2, "--keep_layers", 1), "the model has 2 layers"),
+        (("--keep_layers", 1, "--lora_r", 4), "do not go with LoRA"),
+    ],
+)
+def test_layers_that_are_not_there_are_named(more, said, folder, tmp_path):
+    with pytest.raises(BadInput, match=said):
+        call(step2_train_scorer, *training(folder, tmp_path / "none", *more))
 
 
 def test_a_killed_training_goes_on_to_the_same_scorer(folder, tmp_path):
