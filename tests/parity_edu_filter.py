@@ -217,13 +217,14 @@ def recorded_figures() -> Iterator[list[dict]]:
     figures: list[dict] = []
 
     def record(figure: Figure, path: Path, *_: object, **__: object) -> None:
+        Path(path).touch()  # what is renamed when it is whole
         axes = figure.axes[0]
         figures.append(
             {
                 "labels": [label.get_text() for label in axes.get_xticklabels()],
                 "percentages": [bar.get_height() for bar in axes.patches],
                 "title": axes.get_title(),
-                "file": Path(path).name,
+                "file": Path(path).name.removesuffix(".part"),
                 "xlabel": axes.get_xlabel(),
                 "ylabel": axes.get_ylabel(),
                 "yticks": axes.get_yticks().tolist(),

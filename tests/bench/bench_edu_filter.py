@@ -75,7 +75,7 @@ def bench_training(texts: list[str], epochs_seen: int, epochs: int = 60) -> dict
     return figures.figure(what, theirs / ours, goal=40, detail=detail)
 
 
-def bench_drop_out(runs: int = 2, epochs: int = 8) -> None:
+def bench_drop_out(runs: int = 3, epochs: int = 8) -> None:
     """Texts of edu_filter/small_corpus.py, rated by a count of words."""
     rows = pieces(400, seed=0)
     texts = [row["texto"] for row in rows]
