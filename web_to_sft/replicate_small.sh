@@ -3,19 +3,14 @@
 # how much comes back exactly, and with the right answer: raw, by rules, by the converter. Mean and spread over seeds.
 #   bash web_to_sft/replicate_small.sh                     # prints the table of the README
 #   bash web_to_sft/replicate_small.sh --record            # and leaves it there
-#   GPU=1 bash web_to_sft/replicate_small.sh               # longer and larger: 4,000 steps of 64; not the README's
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
 
-GPU=${GPU:-}
 SEEDS=${SEEDS:-1 2 3}
-STEPS=${STEPS:-$([[ $GPU ]] && echo 4000 || echo 400)}
-ROWS=${ROWS:-$([[ $GPU ]] && echo 30000 || echo 4000)}
-BATCH=${BATCH:-$([[ $GPU ]] && echo 64 || echo 16)}
-HIDDEN=${HIDDEN:-$([[ $GPU ]] && echo 256 || echo 128)}
-LAYERS=${LAYERS:-$([[ $GPU ]] && echo 6 || echo 3)}
-OUT=${OUT:-results/web_to_sft/small${GPU:+_gpu}}
+ROWS=${ROWS:-4000}       # of the crawl; half as many are clean
+TOKENS=${TOKENS:-800000} # that the converter sees, here characters
+OUT=${OUT:-results/web_to_sft/small}
 
 FIGURES=()
 for seed in $SEEDS; do
@@ -28,12 +23,10 @@ for seed in $SEEDS; do
         --save_path "$dir/pairs.jsonl"
     run python web_to_sft/step2_build_converter_data.py --pairs_path "$dir/pairs.jsonl" --web_path "$dir/web.jsonl" \
         --high_quality_path "$dir/clean.jsonl" --prompt_path "$dir/prompt.txt" --save_path "$dir/converter.jsonl"
-    run python common/training/small_model.py --data_path "$dir/web.jsonl" "$dir/clean.jsonl" "$dir/converter.jsonl" \
-        --hidden "$HIDDEN" --layers "$LAYERS" --seed "$seed" --save_path "$dir/start"
-    run python common/training/finetune.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
-        --output_dir "$dir/converter" --per_device_train_batch_size "$BATCH" --max_steps "$STEPS" \
-        --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
-        --no_gradient_checkpointing --logging_steps 100 --seed "$seed"
+    run python common/training/small_model.py --data_path "$dir"/{web,clean,converter}.jsonl --hidden 128 --layers 3 \
+        --seed "$seed" --save_path "$dir/start"
+    run python common/training/small_training.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
+        --save_path "$dir/converter" --train_tokens "$TOKENS" --seed "$seed"
     run python web_to_sft/score_small.py --data_path "$dir/test.jsonl" --model_name_or_path "$dir/converter" \
         --prompt_path "$dir/prompt.txt" --save_path "$dir/scores.json"
     FIGURES+=("$dir/scores.json")

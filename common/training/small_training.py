@@ -3,7 +3,7 @@
     python common/training/small_training.py --data_path texts.jsonl --model_name_or_path start --save_path base \
         --train_tokens 200000
 
-in   rows with "text", all of which is learned, and a model of common/training/small_model.py
+in   a model of common/training/small_model.py, and rows: a "text", all of which is learned, or else a conversation
 out  <save_path>: the trained model
 
 From Python, several in one process, and what they answer:
@@ -32,7 +32,7 @@ from common.program import make_parser, positive, run_main
 from common.rows import input_files, read_rows, refuse_overlap
 from common.step import need
 from common.training import hush_bars
-from common.training.examples import NO_LOSS, Example, encode_text
+from common.training.examples import NO_LOSS, Example, encode, encode_text
 from common.training.restart import begin, refuse_foreign
 
 LEARNING_RATE = 4e-3  # at its highest, from random weights
@@ -122,9 +122,13 @@ def written(model: Any, tokenizer: Any, rows: Sequence[dict], most_tokens: int =
     return [text.strip() for text in texts]
 
 
+def example_of(row: dict, tokenizer: Any) -> Example:
+    return encode_text(tokenizer, need(row, "text")) if "text" in row else encode(tokenizer, as_messages(row))
+
+
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--data_path", required=True, help="texts to learn")
+    parser.add_argument("--data_path", required=True, help="rows to learn")
     parser.add_argument("--model_name_or_path", required=True, help="the model to start from")
     parser.add_argument("--save_path", required=True, help="folder to write")
     parser.add_argument("--train_tokens", type=positive, required=True, help="tokens that the model sees")
@@ -137,7 +141,7 @@ def main() -> None:
     refuse_foreign(Path(args.save_path))
     refuse_overlap([*input_files(args.data_path), args.model_name_or_path], [args.save_path])
     model, tokenizer = load(args.model_name_or_path)
-    examples = [encode_text(tokenizer, need(row, "text")) for row in read_rows(args.data_path)]
+    examples = [example_of(row, tokenizer) for row in read_rows(args.data_path)]
     train(model, examples, tokens=args.train_tokens, learning_rate=LEARNING_RATE, seed=args.seed)
     begin(Path(args.save_path), vars(args))
     model.save_pretrained(args.save_path)

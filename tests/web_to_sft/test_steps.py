@@ -561,7 +561,10 @@ def test_the_readme_names_every_point_with_its_switch(repairs):
             ["vllm serve", "eval/evaluate_ape210k.py", "eval/cmath_eval.py", "eval/compare_with_paper.py"],
         ),
         ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft/step4_convert_web.py"]),
-        ("replicate_small.sh", ["small_world.py", "small_model.py", "finetune.py", "score_small.py", "replication.py"]),
+        (
+            "replicate_small.sh",
+            ["small_world.py", "small_model.py", "small_training.py", "score_small.py", "replication.py"],
+        ),
     ],
 )
 def test_launchers_print_their_commands_under_dry_run(script, expected):
