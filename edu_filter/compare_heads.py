@@ -3,7 +3,7 @@
     python edu_filter/compare_heads.py --json_file out/ratings.jsonl --cache_dir out/vectors
 
 in   rows of step 1, {"texto": "...", "rating": 3}; with several ratings a row, each --rating_key is a part of the table
-out  a table on stdout; --save_path has it as JSON, {"pooler, first token": {"macro-F1": 0.41, "F1 at 3": 0.72}, ...}.
+out  a table on stdout; --output_dir has it as JSON, seed0.json: {"pooler, first token": {"macro-F1": 0.41, ...}, ...}.
      A text is encoded once for each pooling, whatever the rating, the head and the seed
 """
 
@@ -50,7 +50,7 @@ def read_rated(path: str, text_column: str, rating_key: str) -> list["Rated"]:
     return found
 
 
-def compare(rated: list["Rated"], args: argparse.Namespace) -> dict[str, dict]:
+def compare(rated: list["Rated"], seed: int, args: argparse.Namespace) -> dict[str, dict]:
     """Figures of each head on the held-out rows, then of each baseline on the same."""
     from edu_filter.training import Settings, learn
 
@@ -60,7 +60,7 @@ def compare(rated: list["Rated"], args: argparse.Namespace) -> dict[str, dict]:
             settings = Settings(
                 args.base_model, str(Path(args.cache_dir) / pooling), head, pooling, args.max_length,
                 epochs=args.num_train_epochs, batch_size=args.train_batch_size, learning_rate=args.learning_rate,
-                test_share=args.test_share, seed=args.seed,
+                test_share=args.test_share, seed=seed,
             )  # fmt: skip
             metrics = learn(rated, settings)[0].metrics
             found = metrics["head"] | {"f1_at_3": metrics["head"]["at_3"]["f1"]}
@@ -82,7 +82,7 @@ def print_table(rows: dict[str, dict]) -> None:
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--json_file", "--data_path", dest="json_file", required=True, help="rated rows")
-    parser.add_argument("--save_path", help="the figures (.json)")
+    parser.add_argument("--output_dir", help="folder of the figures, a file for each seed")
     parser.add_argument("--text_column", default="texto", help="key of a document's text")
     parser.add_argument("--rating_key", default="rating", help="key of the rating, or several with commas")
     parser.add_argument("--base_model", default="Snowflake/snowflake-arctic-embed-m", help="any encoder")
@@ -94,22 +94,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--train_batch_size", type=positive, default=2800, help="rows of a step")
     parser.add_argument("--learning_rate", type=float, default=3e-4, help="at the start; falls to 0 in a straight line")
     parser.add_argument("--test_share", type=float, default=0.05, help="share of rows that is held out")
-    parser.add_argument("--seed", type=int, default=0, help="of the heads' start, and of which rows are held out")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], help="of the heads, and of which rows are held out"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if args.save_path:
-        refuse_overlap([args.json_file], [args.save_path])
-    rows = {}
     keys = args.rating_key.split(",")
-    for key in keys:
-        found = compare(read_rated(args.json_file, args.text_column, key), args)
-        rows |= {f"{key}: {name}": one for name, one in found.items()} if len(keys) > 1 else found
-    if args.save_path:
-        write_text(args.save_path, json.dumps(rows, indent=1, ensure_ascii=False))
-    print_table(rows)
+    rated = {key: read_rated(args.json_file, args.text_column, key) for key in keys}
+    for seed in args.seeds:
+        rows = {}
+        for key in keys:
+            found = compare(rated[key], seed, args)
+            rows |= {f"{key}: {name}": one for name, one in found.items()} if len(keys) > 1 else found
+        if args.output_dir:
+            path = Path(args.output_dir) / f"seed{seed}.json"
+            refuse_overlap([args.json_file], [path])
+            write_text(path, json.dumps(rows, indent=1, ensure_ascii=False))
+        print(f"seed {seed}")
+        print_table(rows)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from common.program import make_parser, positive, run_main
 from common.rows import write_rows
 
 DOCUMENTED = (AsyncFunctionDef, ClassDef, FunctionDef, Module)
-PAGE = 400  # characters at least, and at most half as many again: an encoder's 160 tokens see nearly all of it
+PAGE = 400  # characters at least, and at most half as many again
+SEEN = 128  # tokens of it, by the rater as by the head
 
 EXPLAINING = (
     "because if when while example must should otherwise means note default error which how why each value used instead"
@@ -95,7 +96,7 @@ def by_meaning(texts: Sequence[str], model: str) -> list[int]:
 
     from edu_filter.model import new_scorer
 
-    scorer = new_scorer(model, "linear", "mean", seed=0)
+    scorer = new_scorer(model, "linear", "mean", seed=0, max_length=SEEN)
 
     def directions(texts: Sequence[str]) -> np.ndarray:
         found = scorer.vectors([text.ids for text in scorer.tokenizer(texts)], 2048)
@@ -114,7 +115,7 @@ def installed_minilm() -> str:
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--save_path", required=True, help="the rated texts (.jsonl)")
-    parser.add_argument("--num", type=positive, default=700, help="texts")
+    parser.add_argument("--num", type=positive, default=400, help="texts")
     parser.add_argument("--seed", type=int, default=0, help="which of them")
     parser.add_argument("--base_model", help="the sentence encoder that tells meaning; without it the installed MiniLM")
     args = parser.parse_args()

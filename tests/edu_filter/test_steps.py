@@ -19,6 +19,7 @@ from common.errors import BadInput, BadRow, CommonError
 from common.rows import read_rows, write_rows
 from edu_filter import (
     check_rater,
+    compare_heads,
     step1_rate,
     step2_train_head,
     step3_score_corpus,
@@ -326,6 +327,26 @@ def test_numbers_that_mean_nothing_are_refused(run, step, words):
     with pytest.raises(SystemExit) as ended:
         run(step, *words)
     assert ended.value.code == 2
+
+
+def test_heads_and_baselines_in_one_table(run, encoders, tmp_path, capsys):
+    rows = [{"texto": f"texto {row} {'bien ' * (row % 6)}", "long": row % 6, "odd": row % 2} for row in range(60)]
+    write_rows(tmp_path / "rated.jsonl", rows)
+    words = ["--json_file", tmp_path / "rated.jsonl", "--base_model", encoders["bert"], "--test_share", 0.4]
+    words += ["--cache_dir", tmp_path / "vectors", "--num_train_epochs", 3]
+    run(compare_heads, *words, "--rating_key", "long,odd", "--seeds", 1, 2, "--output_dir", tmp_path / "figures")
+    assert {file.name for file in (tmp_path / "figures").iterdir()} == {"seed1.json", "seed2.json"}
+    first, second = (json.loads((tmp_path / "figures" / f"seed{seed}.json").read_text()) for seed in (1, 2))
+    assert first.keys() == second.keys() and first != second
+    assert {name.partition(": ")[0] for name in first} == {"long", "odd"} and len(first) == 2 * (4 + 5)
+    good = first["long: all positive"]
+    assert good["F1 at 3"] == pytest.approx(2 / 3) and "Spearman" not in good
+    encoded = [list(read_rows(file)) for file in sorted((tmp_path / "vectors").glob("*/*.jsonl"))]
+    assert [len(part) for part in encoded] == [60, 60]  # once a pooling
+    assert "long: pooler, first token" in capsys.readouterr().out
+    write_rows(tmp_path / "rated.jsonl", [{"texto": "a", "rating": 7}])
+    with pytest.raises(BadRow, match="'rating' is 7, not 0 to 5"):
+        run(compare_heads, *words)
 
 
 # ---------------------------------------------------------------- the rater
