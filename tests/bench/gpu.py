@@ -25,7 +25,7 @@ from common.errors import CommonError
 from common.program import make_parser, run_main
 from common.rows import write_rows
 from edu_filter import step3_score_corpus
-from edu_filter.corpus import Scoring, load, score_rows
+from edu_filter.corpus import Scoring, load_for, score_rows
 from edu_filter.encoder import BATCH_TOKENS
 from edu_filter.head import Head, train_head
 from edu_filter.model import load_scorer
@@ -137,9 +137,10 @@ def measure_encoder(size: Size, folder: Path) -> list[dict]:
     found = [figures.figure(what, tokens / taken / 1e6, "M/s", goal=2, detail=f"{tokens:,} tokens, {used:,} a batch")]
 
     some = texts[: size.released_texts]
-    rows, scoring = [{"texto": text, "lang": "en"} for text in some], Scoring(name, device=size.device, dtype="bf16")
-    scorer = load(name, None, size.device, "bf16", False, 1)
-    ours, scores = seconds(lambda: score_rows(rows, scoring, scorer, Counter()), size.device)
+    rows = [{"texto": text, "lang": "en"} for text in some]
+    scoring = Scoring({"score": name}, device=size.device, dtype="bf16")
+    loaded = load_for(scoring)
+    ours, scores = seconds(lambda: score_rows(rows, scoring, loaded, Counter()), size.device)
     released, expected = released_scores(name, some, size.device)
     differ = max(abs(one["score"] - other) for one, other in zip(scores, expected, strict=True))
     what = (

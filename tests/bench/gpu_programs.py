@@ -20,7 +20,7 @@ CONFIGS = ("web_to_sft/train_converter.yaml", "superfiltering/train.yaml", "webr
 
 
 def make_language_model(size: Size, folder: Path) -> Path:
-    tokenizer = small_model.character_tokenizer(map(chr, range(32, 127)), max_length=4096)
+    tokenizer = small_model.tokenizer_of(map(chr, range(32, 127)), "characters", max_length=4096)
     small_model.small_model(tokenizer, size.hidden, size.layers, seed=0).save_pretrained(folder / "llama")
     tokenizer.save_pretrained(folder / "llama")
     return folder / "llama"
