@@ -104,7 +104,7 @@ def main() -> None:
     args = parse_args()
     keys = args.rating_key.split(",")
     rated = {key: read_rated(args.json_file, args.text_column, key) for key in keys}
-    for seed in args.seeds:
+    for seed in args.seeds or [0]:
         rows = {}
         for key in keys:
             found = compare(rated[key], seed, args)
