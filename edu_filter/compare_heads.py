@@ -95,7 +95,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--learning_rate", type=float, default=3e-4, help="at the start; falls to 0 in a straight line")
     parser.add_argument("--test_share", type=float, default=0.05, help="share of rows that is held out")
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], help="of the heads, and of which rows are held out"
+        "--seeds", nargs="+", type=int, help="of the heads, and of which rows are held out; without it 0"
     )
     return parser.parse_args()
 
