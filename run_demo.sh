@@ -109,12 +109,10 @@ section "webr: pages in four languages into an instruction set"
 method env DATA="$PAGES" OUT="$OUT/webr" MODEL="$MODEL" TOKENIZER= bash webr/run_all.sh "${ASK[@]}" "${WEBR[@]}"
 show "$OUT/webr/report.html"
 
-section "augcon: articles in four languages into questions at every level of detail, a tiny scorer, answers"
+section "augcon: articles in four languages into questions at every level of detail, a scorer from SmolLM2, answers"
 TO=$OUT/augcon
-run python common/training/small_model.py --data_path augcon/sample/articles.jsonl --hidden 32 --layers 1 \
-    --save_path "$TO/random_model"
-method env DATA="$ARTICLES" OUT="$TO" MODEL="$MODEL" ROUNDS="$ROUNDS" SCORER_MODEL="$TO/random_model" NUM_GPUS=0 TRAIN=0 \
-    SCORER_CONFIG=augcon/train_scorer_small.yaml bash augcon/run_all.sh
+method env DATA="$ARTICLES" OUT="$TO" MODEL="$MODEL" ROUNDS="$ROUNDS" SCORER_MODEL="$SMOLLM2" NUM_GPUS=0 TRAIN=0 \
+    SCORER_CONFIG=augcon/train_scorer_cpu.yaml bash augcon/run_all.sh
 run python augcon/step7_infer.py --data_path augcon/sample/test.jsonl --save_path "$TO/outputs.jsonl" \
     --model "$MODEL" "${ASK[@]}"
 [[ ! -f $TO/sft.jsonl ]] || run head -n 3 "$TO/sft.jsonl"
