@@ -241,13 +241,11 @@ def run_fetch(args: argparse.Namespace) -> None:
 def fetch_task(task: str, data: Path) -> None:
     """TASK/SPLIT.jsonl of the official data set of each single task."""
     need_lm_eval()
-    import datasets
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager()
     for leaf in leaves(manager, task):
-        config = manager.load([leaf])["tasks"][leaf].config
-        for split, rows in datasets.load_dataset(config.dataset_path, config.dataset_name).items():
+        for split, rows in manager.load([leaf])["tasks"][leaf].dataset.items():
             path = data / leaf / f"{split}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             print(f"{path}: {write_rows(path, rows):,} rows")

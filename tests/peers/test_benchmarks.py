@@ -187,14 +187,16 @@ def test_fetch_writes_each_split_of_the_official_data_set(tmp_path, monkeypatch)
 
     asked = []
 
-    def load(path, name):
+    def load(path, name=None, **unused):
         asked.append((path, name))
-        return {"train": [{"key": 1}], "test": [{"key": 2}, {"key": 3}]}
+        rows = list(read_rows(DATA / "ifeval" / "train.jsonl"))
+        return datasets.DatasetDict(train=datasets.Dataset.from_list(rows), test=datasets.Dataset.from_list(rows[:2]))
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     run_program(benchmarks, "fetch", "--tasks", "ifeval", "--data", tmp_path)
-    assert asked[-1] == ("google/IFEval", None)
-    assert list(read_rows(tmp_path / "ifeval" / "test.jsonl")) == [{"key": 2}, {"key": 3}]
+    assert asked == [("google/IFEval", None)]
+    assert len(list(read_rows(tmp_path / "ifeval" / "train.jsonl"))) == 8
+    assert [row["key"] for row in read_rows(tmp_path / "ifeval" / "test.jsonl")] == [1, 2]
 
 
 def test_other_rows_are_another_figure(model, tmp_path):
