@@ -221,11 +221,19 @@ def prepare(done: Path, commands: str) -> None:
         make_encoder(done / "encoder", "bert", (row["texto"] for row in documents))
 
 
+def needed_for(wanted: list[str]) -> list[str]:
+    """These, and those of their methods that come before the last of them."""
+    last = {step.partition(".")[0]: place for place, step in enumerate(STEPS) if step in wanted}
+    return [step for place, step in enumerate(STEPS) if place <= last.get(step.partition(".")[0], -1)]
+
+
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--kills", type=positive, default=100, help="in all")
     parser.add_argument("--kills_a_round", type=positive, default=5, help="before a step may come to its end")
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which to torment; all run")
+    parser.add_argument(
+        "--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which to torment; those before them run too"
+    )
     parser.add_argument("--faults", type=float, default=0.3, help="share of requests that the server fails")
     parser.add_argument(
         "--delay", type=float, default=0.05, help="seconds of an answer, so that kills hit some in flight"
@@ -252,7 +260,7 @@ def main() -> None:
         str(args.delay),
     ]
     bad = ["--faults", str(args.faults), "--hang_seconds", "60", "--retry_after", "0", *content]
-    needed = list(STEPS)[: max(map(list(STEPS).index, args.steps)) + 1]
+    needed = needed_for(args.steps)
     wrong, rng = [], random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         done = Path(folder, "done")
