@@ -232,7 +232,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--kills", type=positive, default=100, help="in all")
     parser.add_argument("--kills_a_round", type=positive, default=5, help="before a step may come to its end")
     parser.add_argument(
-        "--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which to torment; those before them run too"
+        "--steps", nargs="+", choices=STEPS, default=list(STEPS), help="which; those before them run too"
     )
     parser.add_argument("--faults", type=float, default=0.3, help="share of requests that the server fails")
     parser.add_argument(
