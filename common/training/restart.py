@@ -4,17 +4,19 @@ A folder that was begun holds settings.json. Nothing is trained on from other se
 is not done again, and a model that something else put there is not written over.
 """
 
+import contextlib
 import json
 import re
 import struct
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from common import manifest
-from common.errors import BadInput
+from common.errors import BadInput, CommonError
 from common.rows import write_text
 
 # What may change between a killed run and the one that goes on: it does not change what is learned. Data and model
@@ -23,6 +25,7 @@ FREE = re.compile(
     r"output_dir|data_path|model_name_or_path|local_rank|logging_|log_|save_|eval_|per_device_eval|report_to|run_name|project|trackio_|"
     r"push_to_hub|hub_|disable_tqdm|dataloader_num_workers|dataloader_p|ddp_timeout|ignore_memory|on_bad_row|do_"
 )
+CANNOT_WRITE = re.compile(r"PytorchStreamWriter|inline_container|iostream|\(os error \d+\)")  # of torch, of tokenizers
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "global_step*")  # the last by DeepSpeed
 
 
@@ -104,6 +107,19 @@ def begin(folder: Path, settings: dict[str, Any]) -> None:
         raise BadInput(f"{folder}: cannot be made: {error}") from None
     manifest.path_of(folder).unlink(missing_ok=True)
     write_text(folder / "settings.json", json.dumps(settings, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def saying_what_cannot_be_written(folder: str | Path) -> Iterator[None]:
+    """A full disk comes as an error of four libraries; that of the tokenizers has no kind of its own."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, (OSError, SafetensorError)) and not CANNOT_WRITE.search(str(error)):
+            raise
+        raise CommonError(f"{folder}: cannot be written: {error}; the same command goes on") from None
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without an 
 from common.program import make_parser, positive, run_main
 from common.rows import input_files, read_rows, refuse_overlap
 from common.training import hush_bars
-from common.training.restart import begin, refuse_foreign
+from common.training.restart import begin, refuse_foreign, saying_what_cannot_be_written
 
 END, START, PAD, UNKNOWN = "<|im_end|>", "<|im_start|>", "<|pad|>", "<|unknown|>"
 CHATML = (
@@ -105,8 +105,9 @@ def main() -> None:
     tokenizer = tokenizer_of(texts_of(rows), args.vocabulary, args.max_length)
     model = small_model(tokenizer, args.hidden, args.layers, args.seed)
     begin(Path(args.save_path), vars(args))
-    model.save_pretrained(args.save_path)
-    tokenizer.save_pretrained(args.save_path)
+    with saying_what_cannot_be_written(args.save_path):
+        model.save_pretrained(args.save_path)
+        tokenizer.save_pretrained(args.save_path)
     print(f"{args.save_path}: {model.num_parameters():,} parameters, {len(tokenizer):,} tokens")
 
 

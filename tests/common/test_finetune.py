@@ -26,6 +26,7 @@ from common.training.arguments import parse_args
 from common.training.examples import read_examples
 from common.training.plan import estimate_memory, refuse_what_cannot_fit
 from common.training.restart import last_checkpoint
+from tests.in_process import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [{"instruction": f"{a}+{b}=?", "output": str(a + b)} for a in range(10) for b in range(4)]
@@ -270,7 +271,7 @@ def test_a_full_disk_ends_with_a_sentence_and_the_run_goes_on(monkeypatch, capsy
     for size in (10_000, 100_000):  # the weights do not fit; they do, the optimizer does not
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
         try:
-            with pytest.raises(CommonError, match="full: .*goes on from the last whole checkpoint"):
+            with pytest.raises(CommonError, match="full: cannot be written: .*; the same command goes on"):
                 train(monkeypatch, capsys, place, "full")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -566,3 +567,17 @@ def test_a_bad_row_is_named_or_left_out(place):
         read("--on_bad_row", "skip", "--max_length", 3)
     write_rows(place / "bad.jsonl", [{"messages": []}, {"messages": [{"role": "user", "content": "1"}]}, ROWS[0]])
     assert read("--on_bad_row", "skip")[1]["bad rows"] == 2
+
+
+def test_a_model_that_does_not_fit_on_the_disk_is_a_sentence_and_the_same_command_goes_on(monkeypatch, tmp_path):
+    write_rows(tmp_path / "rows.jsonl", [{"text": "abc"}])
+    words = ["--data_path", tmp_path / "rows.jsonl", "--save_path", tmp_path / "model", "--hidden", 32, "--layers", 1]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 600, 10_000):  # neither does anything fit, nor the settings, nor the weights
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(CommonError, match="cannot be written: "):
+                run_program(small_model, *words)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "parameters" in run_program(small_model, *words)
