@@ -4,7 +4,8 @@
 
 in   {"question": "…", "answers": ["Denver Broncos", "the Broncos"], "response": "Broncos"} a line; golds are a text, a
      list, SQuAD's {"text": […]} or TriviaQA's {"value": …, "aliases": […]}
-out  the rows with "match" and "f1", and {"exact_match": 0.71, "f1": 0.78, "rows": 1000} on stdout
+out  the rows with "match" and "f1", and {"exact_match": 0.71, "f1": 0.78, "rows": 1000} on stdout; --bert_score DIR, a
+     folder of roberta-large, adds "bert_score" to both (WebGLM-QA's long answers)
 Compared are lower-case words without articles and punctuation; numbers by value, so 1,000 is 1000.
 """
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 from common.errors import BadValue
 from common.program import make_parser, run_main
 from common.step import Step, add_step_arguments, map_rows, need, step_options
+from eval.bert_score import LAYER, bert_scorer
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation + "‘’“”´`。，、；：！？（）《》")
@@ -61,6 +63,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--save_path", required=True, help="the rows with verdicts")
     parser.add_argument("--golden_key", default="golden", help="key of the gold answers")
     parser.add_argument("--response_key", default="response", help="key of the answer")
+    parser.add_argument("--bert_score", metavar="DIR", help="add BERTScore by the encoder of this folder")
+    parser.add_argument("--bert_layer", type=int, default=LAYER, help="whose states are compared; 17 for roberta-large")
     add_step_arguments(parser)
     return parser.parse_args()
 
@@ -68,17 +72,23 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     totals: Counter[str] = Counter()
+    nearness = bert_scorer(args.bert_score, args.bert_layer) if args.bert_score else None
 
     def verdict(row: dict) -> dict:
         answer, golds = need(row, args.response_key), golds_of(need(row, args.golden_key, object))
         match, overlap = exact(answer, golds), f1(answer, golds)
         totals.update(rows=1, match=int(match), f1=overlap)
-        return row | {"match": match, "f1": overlap}
+        more = {"bert_score": nearness(answer, golds)} if nearness else {}
+        totals.update(more)
+        return row | {"match": match, "f1": overlap} | more
 
     with Step([args.data_path], args.save_path, **step_options(args)) as step:
         map_rows(step, verdict)
         rows = totals["rows"]
         result = {"exact_match": totals["match"] / rows, "f1": totals["f1"] / rows} if rows else {"exact_match": None}
+        if nearness and rows:
+            encoder = f"{Path(args.bert_score).name}, layer {args.bert_layer}"
+            result |= {"bert_score": totals["bert_score"] / rows, "settings": {"encoder": encoder}}
         step.facts["result"] = result | {"rows": rows}
     print(json.dumps(step.facts["result"]))
 

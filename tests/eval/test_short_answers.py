@@ -5,10 +5,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
 
-from common.errors import BadValue
+from common.errors import BadInput, BadValue
 from common.rows import read_rows, write_rows
+from eval import short_answers
+from eval.bert_score import bert_scorer
 from eval.short_answers import exact, f1, golds_of
+from tests.edu_filter.tiny_models import make_encoder
+from tests.in_process import run_program
 
 
 @pytest.mark.parametrize(
@@ -50,3 +56,42 @@ def test_as_a_command(tmp_path):
     )
     assert json.loads(done.stdout) == {"exact_match": 0.5, "f1": 0.5, "rows": 2}
     assert [row["match"] for row in read_rows(tmp_path / "out.jsonl")] == [True, False]
+
+
+# ---------------------------------------------------------------- BERTScore
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder") / "tiny"
+    texts = ["The Rhine ends in the North Sea.", "A river of Europe", "Denver Broncos won the game"]
+    return make_encoder(folder, "xlm-roberta", texts)
+
+
+def test_each_token_is_paired_with_the_likest_of_the_other_text(encoder):
+    tokenizer, model = AutoTokenizer.from_pretrained(encoder), AutoModel.from_pretrained(encoder).eval()
+
+    def states(text):
+        with torch.inference_mode():
+            hidden = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[1][0]
+        return [state / state.norm() for state in hidden]
+
+    answer, golds = "The Rhine ends in the sea", ["A river of Europe", "The North Sea"]
+    best = 0.0
+    for gold in golds:
+        ours, theirs = states(answer), states(gold)
+        precision = sum(max(float(one @ other) for other in theirs) for one in ours[1:-1]) / (len(ours) - 2)
+        recall = sum(max(float(one @ other) for one in ours) for other in theirs[1:-1]) / (len(theirs) - 2)
+        best = max(best, 2 * precision * recall / (precision + recall))
+    score = bert_scorer(str(encoder), layer=1)
+    assert score(answer, golds) == pytest.approx(best, abs=1e-5)
+    assert score(answer, [answer]) == pytest.approx(1, abs=1e-5) and score("", golds) == 0
+    with pytest.raises(BadInput, match="--bert_layer 17: .* has 2 layers"):
+        bert_scorer(str(encoder))
+
+
+def test_it_stands_beside_the_other_figures(tmp_path, encoder):
+    write_rows(tmp_path / "a.jsonl", [{"golden": ["a river"], "response": "a river"}])
+    words = ["--data_path", tmp_path / "a.jsonl", "--save_path", tmp_path / "b.jsonl", "--bert_score", encoder]
+    result = json.loads(run_program(short_answers, *words, "--bert_layer", 2))
+    assert result["bert_score"] == pytest.approx(1) and result["settings"] == {"encoder": "tiny, layer 2"}
