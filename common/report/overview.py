@@ -134,15 +134,8 @@ def main() -> None:
         sections.append(section(shown.title, *parts, samples(cards)))
     if args.folder and (asked := steps_that_asked(args.folder)):
         print("\nwhat the model answered", *(f"  {step.sentence()}" for step in asked), sep="\n")
-        header = [
-            "step's output",
-            "model",
-            "rows",
-            "answered as asked",
-            "set aside, most often",
-            "tokens out",
-            "seconds",
-        ]
+        header = ["step's output", "model", "rows asked about", "answered as asked", "set aside, most often"]
+        header += ["tokens out", "seconds"]
         note = "A row whose answers never had the asked form stands in the output's .rejected.jsonl, with the last one."
         sections.append(section("What the model answered", table(header, asked), note=note))
     write_report(args.save_path, "What came out", "Three rows of each run, before and after", sections)
