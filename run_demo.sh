@@ -36,7 +36,7 @@ if [[ $REAL_MODEL ]]; then
     MODEL=$SMOLLM2
     ASK=(--max_tokens 160 --max_attempts 2 --concurrency 64)
     ROUNDS=1
-    export TREE_FLAGS="--character_per_piece 90 --tries 2 --max_tokens 80" # a question for 90 characters, not 35
+    export TREE_FLAGS="--character_per_piece 90 --tries 2 --max_tokens 80 --max_trees 4" # a question for 90 characters
     WEBR=(--any_form --keep_truncated) # without the guards of form, which would leave nothing of what it writes
     run mkdir -p "$OUT/few"
     few() { # few ROWS FILE: the first that are ASCII alone, which are English
