@@ -2,8 +2,8 @@
 # Command 1: set everything up and see the methods work, end to end, on samples bundled here. CPU only; the network is
 # needed for the set-up alone. Scores and encoders are of real small models (SmolLM2-135M, MiniLM). Who answers prompts is
 # an embedded server by rules (model name "stand-in"): its texts show the machinery and the formats, not a model's quality.
-#   bash run_demo.sh                   # results in demo_output/; a minute and a half after the set-up
-#   REAL_MODEL=1 bash run_demo.sh      # SmolLM2-135M answers, on fewer rows; under 15 minutes on 2 cores
+#   bash run_demo.sh                   # results in demo_output/; two to three minutes after the set-up
+#   REAL_MODEL=1 bash run_demo.sh      # SmolLM2-135M answers, on fewer rows; 10 to 15 minutes on 2 cores
 #   OUT=/tmp/demo bash run_demo.sh     # elsewhere; the same command again goes on, and asks nothing twice
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
