@@ -83,6 +83,13 @@ def test_a_run_that_fails_leaves_what_an_earlier_one_set_aside(tmp_path):
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_one_file_may_be_read_twice(tmp_path):
+    write_rows(tmp_path / "in.jsonl", [{"n": 0}])
+    with Step([tmp_path / "in.jsonl"] * 2, tmp_path / "out.jsonl", reads=[tmp_path / "in.jsonl"]) as step:
+        map_rows(step, lambda row: row)
+    assert list(read_rows(tmp_path / "out.jsonl")) == [{"n": 0}]
+
+
 def test_an_input_without_rows_is_said(tmp_path):
     (tmp_path / "in.jsonl").write_text("\n", encoding="utf-8")
     with pytest.raises(BadInput, match="in.jsonl: has no rows"):
