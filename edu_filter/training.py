@@ -36,6 +36,7 @@ OF_A_MODEL = re.compile(
     r"(config|head|settings|tokenizer\w*|special_tokens_map|added_tokens|vocab|merges)\.(json|txt)|chat_template\.jinja"
     r"|.*\.safetensors(\.index\.json)?|.*\.model"
 )
+JUST_BEGUN = ("settings.json.lock", "settings.json.part")
 FEW = 100  # rows: below this a figure is a guess
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -256,22 +257,32 @@ def learning_curve(
 
 def refuse_to_replace(folder: Path) -> None:
     """What is replaced is a model that was made here, and nobody has put anything into."""
-    foreign = [file.name for file in folder.glob("*") if not OF_A_MODEL.fullmatch(file.name)]
-    if foreign:
+    names = [file.name for file in folder.glob("*")]
+    if names and all(name in JUST_BEGUN for name in names):  # by a run that was killed then
+        return
+    if foreign := [name for name in names if not OF_A_MODEL.fullmatch(name) and name not in JUST_BEGUN]:
         raise BadInput(f"{folder}: holds {foreign[0]}, which is no part of a model; choose another --checkpoint_dir")
     refuse_foreign(folder)
+
+
+def remove(folder: Path) -> None:
+    """What tells that it is ours goes last: killed in between, the next run still knows."""
+    for file in folder.glob("*"):
+        if file.name != "settings.json":
+            file.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def save(scorer: Scorer, folder: Path, settings: Settings) -> None:
     """The model appears whole. What it replaces, and what a killed run left, is known by its settings.json."""
     part = folder.with_name(f"{folder.name}.part")
     refuse_to_replace(part)
-    shutil.rmtree(part, ignore_errors=True)
+    remove(part)
     begin(part, asdict(replace(settings, cache_dir="")))  # which is not what decides the model
     scorer.to("cpu")
     with saying_what_cannot_be_written(folder):
         save_scorer(scorer, part)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     part.rename(folder)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,31 @@ def test_one_seed_gives_the_same_bytes_and_fp16_vectors_change_no_class(document
     held_out = list(results[2].predictions)
     scores, _ = scorer.score([text.ids for text in scorer.tokenizer([rows[row].text for row in held_out])], 512)
     assert scores == pytest.approx([results[2].predictions[row]["score"] for row in held_out], abs=1e-5)
+
+
+def test_a_model_half_removed_or_just_begun_when_killed_is_replaced(documents, settings, tmp_path, monkeypatch):
+    rows, model = rated_rows(documents, 30), tmp_path / "model"
+    train(rows, settings, model)
+    wanted = {file.name: file.read_bytes() for file in model.iterdir()}
+    unlink, removed = Path.unlink, []
+
+    def killed_after_two(self, *args, **more):
+        if self.parent == model and len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.extend([self.name] if self.parent == model else [])
+        return unlink(self, *args, **more)
+
+    monkeypatch.setattr(Path, "unlink", killed_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        train(rows, settings, model)
+    monkeypatch.undo()
+    assert len(list(model.iterdir())) == len(wanted) - 2
+    train(rows, settings, model)
+    (tmp_path / "model.part").mkdir()
+    (tmp_path / "model.part" / "settings.json.lock").touch()
+    train(rows, settings, model)
+    assert {file.name: file.read_bytes() for file in model.iterdir()} == wanted
+    assert not (tmp_path / "model.part").exists()
 
 
 @pytest.mark.parametrize("head", ["pooler", "linear"])
