@@ -108,7 +108,7 @@ def test_the_page_and_the_json_say_what_each_method_made(tmp_path, run):
     (tmp_path / "edu_filter").mkdir()
     methods = [f"{name}={tmp_path / name}" for name in (*forms, "edu_filter", "superfiltering")]
     page = tmp_path / "report.html"
-    run("report", "--folder", tmp_path, "--save_path", page, "--methods", *methods, "--note", "A note.")
+    run("report", "--folder", tmp_path, "--model", "m", "--save_path", page, "--methods", *methods, "--note", "A note.")
     found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert found["budget"] == budget and found["notes"] == ["edu_filter: left no rows.", "A note."]
     webr = found["methods"]["webr"]
