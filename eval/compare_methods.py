@@ -2,7 +2,7 @@
 
     python eval/compare_methods.py corpus --data_path webr/sample/pages.jsonl --save_path out/corpus
     python eval/compare_methods.py outputs --folder out --model_name_or_path small_model --outputs webr=out/webr.jsonl
-    python eval/compare_methods.py report --folder out --model stand-in --save_path out/report.html --methods webr=out/webr
+    python eval/compare_methods.py report --folder out --model gpt-4o --save_path out/r.html --methods webr=out/webr
 
 corpus   rows with a text (--text_column) become out/corpus/pages.jsonl, which each method reads as its own; rows with
          "question" and "raw_analysis" become out/corpus/pairs.jsonl, for web_to_sft
