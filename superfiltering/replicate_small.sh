@@ -22,7 +22,7 @@ for seed in $SEEDS; do
     run python superfiltering/small_world.py --save_path "$dir" --pool_rows "$ROWS" --other_rows "$OTHER_ROWS" --seed "$seed"
     # A language model of the world: plain text, no questions and answers yet.
     run python common/training/small_model.py --data_path "$dir"/{all,other,test}.jsonl --vocabulary words \
-        --hidden 96 --layers 2 --max_length 256 --seed "$seed" --save_path "$dir/start"
+        --hidden 96 --layers 2 --seed "$seed" --save_path "$dir/start"
     run python common/training/small_training.py --data_path "$dir/other.jsonl" --model_name_or_path "$dir/start" \
         --save_path "$dir/base" --train_tokens "$TOKENS" --seed "$seed"
 

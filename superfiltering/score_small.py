@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.conversations import as_messages
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows, write_text
+from common.rows import read_rows, refuse_overlap, write_text
 from common.training.examples import Example, encode
 from common.training.small_training import load, losses, train, written
 from superfiltering.agreement import RATES
@@ -94,7 +94,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     folder = Path(args.folder)
-    rows = {name: list(read_rows(folder / f"{name}.jsonl")) for name in ("weak", "strong", "test", *args.students)}
+    files = {name: folder / f"{name}.jsonl" for name in ("weak", "strong", "test", *args.students)}
+    refuse_overlap([*files.values(), folder / "base"], [args.save_path])
+    rows = {name: list(read_rows(file)) for name, file in files.items()}
     figures = {}
     for name in args.students:
         trained = of_student(folder / "base", rows[name], rows["test"], args.train_tokens, args.seed)

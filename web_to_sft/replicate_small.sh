@@ -9,7 +9,7 @@ source common/launch.sh
 
 SEEDS=${SEEDS:-1 2 3}
 ROWS=${ROWS:-4000}       # of the crawl; half as many are clean
-TOKENS=${TOKENS:-800000} # that the converter sees, here characters
+STEPS=${STEPS:-500}      # that the converter is trained, 16 rows each
 OUT=${OUT:-results/web_to_sft/small}
 
 FIGURES=()
@@ -25,8 +25,10 @@ for seed in $SEEDS; do
         --high_quality_path "$dir/clean.jsonl" --prompt_path "$dir/prompt.txt" --save_path "$dir/converter.jsonl"
     run python common/training/small_model.py --data_path "$dir"/{web,clean,converter}.jsonl --hidden 128 --layers 3 \
         --seed "$seed" --save_path "$dir/start"
-    run python common/training/small_training.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
-        --save_path "$dir/converter" --train_tokens "$TOKENS" --seed "$seed"
+    run python common/training/finetune.py --data_path "$dir/converter.jsonl" --model_name_or_path "$dir/start" \
+        --output_dir "$dir/converter" --per_device_train_batch_size 16 --max_steps "$STEPS" --seed "$seed" \
+        --learning_rate 2e-3 --lr_scheduler_type cosine --adam_beta2 0.98 --weight_decay 0.01 --warmup_steps 0.05 \
+        --no_gradient_checkpointing --save_strategy no --logging_steps 100
     run python web_to_sft/score_small.py --data_path "$dir/test.jsonl" --model_name_or_path "$dir/converter" \
         --prompt_path "$dir/prompt.txt" --save_path "$dir/scores.json"
     FIGURES+=("$dir/scores.json")

@@ -28,7 +28,7 @@ for seed in $SEEDS; do
             --save_name "$dir/${made#*:}/webr" --threshold 0.95 --seed "$seed"
     done
     run python common/training/small_model.py --data_path "$dir"/{titles,facts,unseen,refined}.jsonl --vocabulary words \
-        --hidden 96 --layers 2 --max_length 256 --seed "$seed" --save_path "$dir/start"
+        --hidden 96 --layers 2 --seed "$seed" --save_path "$dir/start"
     run python webr/score_small.py --folder "$dir" --seed "$seed" --train_tokens "$TOKENS" --save_path "$dir.json"
     FIGURES+=("$dir.json")
 done

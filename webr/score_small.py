@@ -23,12 +23,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs without an 
 
 from common.conversations import as_messages
 from common.program import make_parser, positive, run_main
-from common.rows import read_rows, write_text
+from common.rows import read_rows, refuse_overlap, write_text
 from common.training.examples import Example, encode, encode_text
 from common.training.small_training import LEARNING_RATE, load, losses, train, written
 from webr.small_world import SENTENCES, VALUES
 
 # ---------------------------------------------------------------- questions
+
+
+def questions_of(rows: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    prompts = [row["messages"][0]["content"] for row in rows["rebuilt/webr"]]
+    asked = [row for row in rows["facts"] if any(prompt.endswith(row["instruction"]) for prompt in prompts)]
+    return {
+        "asked": asked,
+        "stated": [row for row in rows["facts"] if row not in asked],
+        "page given": rows["unseen"],
+    }
 
 
 def is_right(row: dict, answer: str) -> bool:
@@ -73,8 +83,22 @@ def encoded(tokenizer: Any, rows: list[dict]) -> list[Example]:
     return [encode(tokenizer, as_messages(row)) for row in rows]
 
 
+def parts_of(rows: dict[str, list[dict]], tokenizer: Any) -> dict[str, list[list[Example]]]:
+    """What each model is trained on, one part after the other."""
+    pages = [encode_text(tokenizer, row["webpage"]) for row in rows["pages"]]
+    titles, rebuilt, unrefined = (
+        encoded(tokenizer, rows[name]) for name in ("titles", "rebuilt/webr", "unrefined/webr")
+    )
+    return {
+        "raw pages": [pages],
+        "titles with pages": [titles],
+        "rebuilt": [rebuilt],
+        "rebuilt, not refined": [unrefined],
+        "raw pages, then rebuilt": [pages, rebuilt],
+    }
+
+
 def trained(start: Any, parts: list[list[Example]], tokens: int, seed: int) -> Any:
-    """A copy, trained on one part after the other."""
     model = copy.deepcopy(start)
     for examples in parts:
         train(model, examples, tokens=tokens // len(parts), learning_rate=LEARNING_RATE, seed=seed)
@@ -93,25 +117,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     names = ("pages", "titles", "facts", "unseen", "rebuilt/webr", "unrefined/webr")
-    rows = {name: list(read_rows(Path(args.folder) / f"{name}.jsonl")) for name in names}
+    files = {name: Path(args.folder) / f"{name}.jsonl" for name in names}
+    refuse_overlap([*files.values(), Path(args.folder) / "start"], [args.save_path])
+    rows = {name: list(read_rows(file)) for name, file in files.items()}
     start, tokenizer = load(Path(args.folder) / "start")
-    prompts = [row["messages"][0]["content"] for row in rows["rebuilt/webr"]]
-    asked = [row for row in rows["facts"] if any(prompt.endswith(row["instruction"]) for prompt in prompts)]
-    stated = [row for row in rows["facts"] if row not in asked]
-    questions = {"asked": asked, "stated": stated, "page given": rows["unseen"]}
-    pages = [encode_text(tokenizer, row["webpage"]) for row in rows["pages"]]
-    titles, rebuilt, unrefined = (
-        encoded(tokenizer, rows[name]) for name in ("titles", "rebuilt/webr", "unrefined/webr")
-    )
-    students = {
-        "raw pages": [pages],
-        "titles with pages": [titles],
-        "rebuilt": [rebuilt],
-        "rebuilt, not refined": [unrefined],
-        "raw pages, then rebuilt": [pages, rebuilt],
-    }
+    questions = questions_of(rows)
     figures = {"commonest value": commonest(questions, rows["facts"])}
-    for name, parts in students.items():
+    for name, parts in parts_of(rows, tokenizer).items():
         model = trained(start, parts, args.train_tokens, args.seed)
         figures[name] = of_model(model, tokenizer, questions, args.seed)
         print(name, figures[name])

@@ -563,7 +563,7 @@ def test_the_readme_names_every_point_with_its_switch(repairs):
         ("step4_convert_web.sh", ["--data-parallel-size 8", "web_to_sft/step4_convert_web.py"]),
         (
             "replicate_small.sh",
-            ["small_world.py", "small_model.py", "small_training.py", "score_small.py", "replication.py"],
+            ["small_world.py", "small_model.py", "finetune.py", "score_small.py", "replication.py"],
         ),
     ],
 )
