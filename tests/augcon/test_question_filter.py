@@ -67,7 +67,7 @@ def test_empty_questions_and_quotas():
 
 
 def test_what_is_near_a_test_question_goes():
-    excluded = similar_to(["how is tea grown in the hills", ""])
+    excluded = {"near an excluded question": similar_to(["how is tea grown in the hills", ""])}
     results = list(filter_ranked(["how is tea grown in hills", "why is glass clear"], 5, excluded=excluded))
     assert results == [(0, "near an excluded question"), (1, None)]
 

@@ -161,5 +161,5 @@ def test_any_classifier_with_one_number_scores_and_others_are_refused(encoders, 
         assert np.abs(found - edu_head.score(tmp_path / f"{shape}1", documents[:5])).max() < 1e-5
         with pytest.raises(BadInput, match="gives 3 numbers"):
             load_scorer(str(tmp_path / f"{shape}3"))
-    with pytest.raises(BadInput, match="not an encoder"):
+    with pytest.raises(BadInput, match="has no config.json"):
         load_scorer(str(tmp_path))

@@ -25,7 +25,7 @@ from transformers import (
 from common.rows import read_rows, write_rows
 from edu_filter import step1_rate, step2_train_head, step3_score_corpus
 from tests.common.scripted_server import ok, scripted_server
-from tests.edu_filter.conftest import SAMPLE, documents, encoders, run  # noqa: F401
+from tests.edu_filter.conftest import SAMPLE, documents, encoders  # noqa: F401
 from tests.oracles import edu_head
 
 pytestmark = pytest.mark.peers
