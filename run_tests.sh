@@ -15,4 +15,4 @@ fi
 export OMP_NUM_THREADS=1 # two test processes share the cores
 ruff check .
 ruff format --check --quiet .
-exec python -m pytest -m "not peers" --numprocesses 2 --dist worksteal "$@"
+exec python -m pytest --numprocesses 2 --dist worksteal "$@"
