@@ -54,15 +54,19 @@ def card_path(output: Path) -> Path:
     return path
 
 
+def info_path(output: Path) -> Path:
+    return output.with_name("dataset_info.json")
+
+
 def card_files(output: Path) -> list[Path]:
     """What write_card will write, before the data is made: a table of data sets that is none is named now."""
     _read_dataset_info(output)
-    return [card_path(output), output.with_name("dataset_info.json")]
+    return [card_path(output), info_path(output)]
 
 
 def _read_dataset_info(output: Path) -> dict:
     """The entries that LLaMA-Factory's table has."""
-    path = output.with_name("dataset_info.json")
+    path = info_path(output)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -82,7 +86,7 @@ def write_card(method: str, output: Path, data_file: Path | None = None) -> None
     rows = list(itertools.islice(read_rows(output, allow_nan=True), ROWS_READ))
     entry = _llama_factory(output, rows[0] if rows else {}, kind, runs[-1].manifest.get("arguments", {}))
     entries = _read_dataset_info(output) | {output.stem: entry}
-    write_text(output.with_name("dataset_info.json"), json.dumps(entries, ensure_ascii=False, indent=2) + "\n")
+    write_text(info_path(output), json.dumps(entries, ensure_ascii=False, indent=2) + "\n")
     total = runs[-1].manifest.get("rows_written") or count_rows(output)
     loaded = f"{output.name}/*.arrow" if output.is_dir() else (data_file or output).name
     head = ["---", *_head(kind, runs[-1], rows, total, loaded), "---"]
